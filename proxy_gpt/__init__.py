@@ -1,0 +1,1 @@
+"""Proxy GPT: a small proxy that a team puts in front of its one OpenAI key."""

@@ -1,0 +1,144 @@
+"""/user/*: signing up, logging in and out, and one's own account."""
+from urllib.parse import urlsplit
+
+from flask import Blueprint, current_app, g, jsonify, make_response, redirect, request
+
+from proxy_gpt import auth, clock, fields
+from proxy_gpt.errors import BadRequest
+from proxy_gpt.events import audited
+from proxy_gpt.rules import sessions, teams, users
+
+blueprint = Blueprint("user", __name__, url_prefix="/user")
+READ = ("GET", "POST")
+
+
+@blueprint.post("/signup")
+@auth.open_to_everyone
+@audited("signup")
+def signup():
+    """Make an account and log it in."""
+    form = fields.read()
+    target = redirect_target(form)
+    user = users.create(
+        form.text("username"), form.text("password"), form.text("first_name", ""), form.text("last_name", ""),
+        shortest_password=settings().password_min_length,
+    )  # fmt: skip
+    return logged_in(user, target)
+
+
+@blueprint.post("/login")
+@auth.open_to_everyone
+@audited("login")
+def login():
+    """Start a session."""
+    form = fields.read()
+    target = redirect_target(form)
+    return logged_in(users.authenticate(form.text("username"), form.text("password")), target)
+
+
+@blueprint.route("/logout", methods=READ)
+@auth.open_to_everyone
+@audited("logout")
+def logout():
+    """End the session of the token in the body, else of the bearer token or basic auth, else of the cookie."""
+    token = fields.read().text("token", None) or auth.credential()[1]
+    if token:
+        caller = proxy().callers.find(sessions.digest(token))
+        g.event.user_id = caller and caller.user_id
+        sessions.end(sessions.digest(token))
+        proxy().callers.forget(sessions.digest(token))
+    response = jsonify({})
+    response.delete_cookie(auth.COOKIE, path="/", httponly=True, samesite="Lax", secure=request.is_secure)
+    return response
+
+
+@blueprint.route("/session", methods=READ)
+def session():
+    """Who the caller is, with the caller's teams."""
+    user = own_view(users.by_id(g.caller.user_id))
+    return {"user": {**user, "teams": [{"id": team.id, "name": team.name} for team in teams.of(g.caller.user_id)]}}
+
+
+@blueprint.route("/read", methods=READ)
+def read():
+    """The caller, or another user whom the caller shares a team or chat with."""
+    user_id = fields.read().text("id", g.caller.user_id)
+    user = users.visible(g.caller.user_id, user_id)
+    return {"user": own_view(user) if user.id == g.caller.user_id else public_view(user)}
+
+
+@blueprint.post("/update")
+def update():
+    """Change one's names."""
+    form = fields.read()
+    names = {name: form.text(name, None) for name in ("username", "first_name", "last_name")}
+    user = users.update(g.caller.user_id, **names)
+    proxy().callers.clear()  # they remember the username
+    return {"user": own_view(user)}
+
+
+@blueprint.post("/password/update")
+@audited("password")
+def update_password():
+    """Change one's password; all other sessions of the user end."""
+    form = fields.read()
+    users.change_password(
+        g.caller.user_id, form.text("old_password"), form.text("new_password"),
+        keep_session=g.caller.digest, shortest=settings().password_min_length,
+    )  # fmt: skip
+    proxy().callers.clear()
+    return {}
+
+
+def proxy():
+    """What this process has opened: see `app.Proxy`."""
+    return current_app.extensions["proxy"]
+
+
+def settings():
+    """The settings of this process."""
+    return proxy().settings
+
+
+def logged_in(user, target):
+    """The answer to a signup or login: a new session's token, the user, the cookie; or the way to `target`."""
+    g.event.user_id = user.id
+    days = settings().session_days
+    token = sessions.open_one(user, days)
+    response = redirect(target) if target else make_response({"token": token, "user": own_view(user)})
+    response.set_cookie(
+        auth.COOKIE, token, max_age=days * 86400, path="/", httponly=True, samesite="Lax", secure=request.is_secure
+    )
+    return response
+
+
+def redirect_target(form):
+    """The field `redirect_url` if it leads to this site or a host the operator listed. Raises BadRequest otherwise."""
+    target = form.text("redirect_url", "")
+    if target and not _stays_here(target):
+        raise BadRequest("The field 'redirect_url' must be a path of this site, such as /chat.", "redirect_url")
+    return target
+
+
+def _stays_here(target):
+    # Browsers read \ as / and drop control characters, so that /\evil and /<tab>/evil would lead elsewhere.
+    if "\\" in target or not target.isprintable() or " " in target:
+        return False
+    try:
+        url = urlsplit(target)
+    except ValueError:
+        return False
+    if not url.scheme and not url.netloc:
+        return target.startswith("/") and not target.startswith("//")
+    return url.scheme in ("http", "https") and url.netloc.lower() in settings().redirect_hosts
+
+
+def public_view(user):
+    """What people who share a team or chat see of each other."""
+    return {"id": user.id, "username": user.username, "first_name": user.first_name, "last_name": user.last_name}
+
+
+def own_view(user):
+    """What a user sees of oneself."""
+    times = {"created_at": clock.to_text(user.created_at), "updated_at": clock.to_text(user.updated_at)}
+    return {**public_view(user), **times}

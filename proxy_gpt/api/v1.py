@@ -1,0 +1,71 @@
+"""/v1/*: OpenAI's API, verbatim in both directions, with the shared key in place of the caller's token."""
+from flask import Blueprint, Response, current_app, g, request
+from werkzeug.routing import Rule
+
+from proxy_gpt.errors import ClientGone, UpstreamError
+from proxy_gpt.passthrough import Exchange
+from proxy_gpt.upstream import headers
+from proxy_gpt.upstream.address import split_target
+
+blueprint = Blueprint("v1", __name__)
+
+
+class Verbatim(Response):
+    """A response whose headers are the upstream's: Werkzeug adds and takes away none."""
+
+    default_mimetype = None
+
+    def get_wsgi_headers(self, environ):
+        return self.headers
+
+
+@blueprint.record_once
+def add_rule(state):
+    """Every method, known or not (a Flask route would need a list of them), and every path, slashes and all."""
+    state.app.url_map.add(Rule("/v1/<path:below>", endpoint="v1.passthrough"))
+    state.app.url_map.add(Rule("/v1/", endpoint="v1.passthrough", defaults={"below": ""}))
+    state.app.view_functions["v1.passthrough"] = passthrough
+
+
+def passthrough(below):
+    """Send the request upstream and its answer back. The path is taken as it came, not as it was decoded for routing."""
+    environ = request.environ
+    path, query = split_target(environ["RAW_URI"])
+    proxy = current_app.extensions["proxy"]
+    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings.log_body_bytes)
+    try:
+        answer = _ask(proxy, exchange, environ, path, query)
+    except BaseException:
+        exchange.close()
+        raise
+    response = Verbatim(exchange.download(), f"{answer.status} {answer.reason}", _response_headers(answer))
+    response.call_on_close(exchange.close)
+    return response
+
+
+def _ask(proxy, exchange, environ, path, query):
+    sent = headers.upstream(environ, proxy.settings.allow_organization)
+    length = environ.get("CONTENT_LENGTH")
+    length = int(length) if length else None
+    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    body = exchange.upload(
+        environ["wsgi.input"] if length or chunked else None,
+        length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"),
+    )  # fmt: skip
+    proxy.log.intend(g.event)
+    try:
+        answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
+    except UpstreamError as error:
+        if exchange.gone:  # it was not the upstream that broke off
+            raise ClientGone("The caller left before the upstream answered.") from error
+        raise
+    exchange.answered(answer, environ["REQUEST_METHOD"])
+    return answer
+
+
+def _response_headers(answer):
+    if not answer.header("content-type").startswith(headers.EVENT_STREAM):
+        return answer.headers
+    # An event stream has no length, and nginx in front of us must not buffer it.
+    kept = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
+    return [*kept, ("X-Accel-Buffering", "no")]

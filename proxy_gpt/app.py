@@ -1,0 +1,87 @@
+"""The application: what a process opens, and in which order a request passes through."""
+import logging
+import os
+
+from flask import Flask, g
+from werkzeug.exceptions import HTTPException
+
+from proxy_gpt import auth, db, events
+from proxy_gpt.api import user, v1
+from proxy_gpt.auth import Callers
+from proxy_gpt.errors import ProxyError
+from proxy_gpt.eventlog.journal import folder_for
+from proxy_gpt.eventlog.log import EventLog
+from proxy_gpt.upstream.transport import Upstream
+from proxy_gpt.upstream.watch import Watch
+
+FIELDS_BYTES = 1 << 20  # the largest body of our own endpoints; /v1/* streams and has no limit
+logger = logging.getLogger(__name__)
+
+
+class Proxy:
+    """What one process has open, for the whole of its life."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.database = db.open_database(settings.database)
+        db.bind(self.database)
+        self.callers = Callers()
+        self.upstream = Upstream(settings)
+        self.watch = Watch()
+        self.log = EventLog(db.open_database(settings.database), folder_for(settings.journal_dir, settings.database))
+
+    def close(self):
+        """Write down what is left."""
+        self.log.close()
+
+
+def create_app(settings):
+    """The WSGI application. Call it in the process that serves, after the fork: it opens files and connections."""
+    app = Flask("proxy_gpt", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=FIELDS_BYTES, MAX_FORM_MEMORY_SIZE=FIELDS_BYTES, MAX_FORM_PARTS=1000)
+    app.url_map.merge_slashes = False  # paths below /v1/ pass as they are
+    app.json.sort_keys = False
+    app.extensions["proxy"] = Proxy(settings)
+    app.before_request(events.begin)
+    app.before_request(auth.require_session)
+    app.register_blueprint(v1.blueprint)
+    app.register_blueprint(user.blueprint)
+    app.after_request(events.attach)
+    app.register_error_handler(ProxyError, answer_error)
+    app.register_error_handler(HTTPException, answer_http_error)
+    app.register_error_handler(Exception, answer_bug)
+    return app
+
+
+def answer_error(error):
+    """The answer to every error that is raised on purpose."""
+    g.event.settle(error.outcome, error.message)
+    return error.body(), error.status, error.headers
+
+
+def answer_http_error(error):
+    """Errors of Flask's own (no such path, wrong method, body too large) in the shape of all others."""
+    if error.code is None or error.code < 400:  # a redirect
+        return error
+    raised = ProxyError(SENTENCES.get(error.code) or error.description)
+    raised.status, raised.type = error.code, "invalid_request_error"
+    raised.code = error.name.lower().replace(" ", "_")
+    raised.headers = {"Allow": ", ".join(sorted(error.valid_methods))} if getattr(error, "valid_methods", None) else {}
+    return answer_error(raised)
+
+
+SENTENCES = {
+    404: "There is no such endpoint. The README lists them all.",
+    405: "This endpoint does not answer that method. The Allow header names those it answers.",
+    413: f"The body is larger than {FIELDS_BYTES} bytes, or has too many parts. Send less.",
+}
+
+
+def answer_bug(error):
+    """A fault of ours. The type and place go to the process's log, never the text: it may hold what a user sent."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+    logger.error("A fault of the proxy in request %s: %s at %s", g.event.id, type(error).__name__, place)
+    return answer_error(ProxyError("The proxy has a fault. Tell its operator the id in the header x-proxy-request-id."))

@@ -1,0 +1,102 @@
+"""Who is calling: bearer token, basic auth or cookie; every endpoint is closed unless it says that it is open."""
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import current_app, g, request
+
+from proxy_gpt import clock
+from proxy_gpt.errors import Unauthorized, Unavailable
+from proxy_gpt.rules import sessions, users
+
+COOKIE = "sess"
+FRESH = 0.5  # seconds for which a session just read is believed: a logout elsewhere is felt within this time
+STALE = 300  # seconds for which it is still believed while the database is away
+MOST = 10_000  # sessions remembered; the longest unused one is forgotten first
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A session in use, and whose it is."""
+
+    user_id: str
+    username_key: str
+    digest: str
+    expires_at: datetime
+
+
+def open_to_everyone(view):
+    """Mark a view as needing no session."""
+    view.open_to_everyone = True
+    return view
+
+
+def require_session():
+    """Before each request: find out who calls, unless the endpoint is open. Raises Unauthorized."""
+    view = current_app.view_functions.get(request.endpoint)
+    if view is not None and not getattr(view, "open_to_everyone", False):
+        g.caller = identify()
+        g.event.user_id = g.caller.user_id
+
+
+def identify():
+    """The caller of the current request. Raises Unauthorized."""
+    username, token = credential()
+    if not token:
+        raise Unauthorized("There is no token in this request. Send 'Authorization: Bearer TOKEN' with the token from /user/login.")
+    caller = current_app.extensions["proxy"].callers.find(sessions.digest(token))
+    if caller is None or (username is not None and users.key(username) != caller.username_key):
+        raise Unauthorized("The token is wrong or has expired. Log in again at /user/login for a new one.")
+    return caller
+
+
+def credential():
+    """(username or None, token or None) as sent: bearer, then basic, then the cookie."""
+    authorization = request.authorization
+    if authorization is not None and authorization.type == "bearer":
+        return None, authorization.token
+    if authorization is not None and authorization.type == "basic":
+        return authorization.username, authorization.password
+    return None, request.cookies.get(COOKIE)
+
+
+class Callers:
+    """The sessions seen lately, so that a busy caller costs the database one look-up in half a second."""
+
+    def __init__(self):
+        self.seen = OrderedDict()
+
+    def find(self, digest):
+        """The caller with this token digest or None. Raises Unavailable when neither memory nor database can say."""
+        caller, read_at = self.seen.get(digest, (None, float("-inf")))
+        age = time.monotonic() - read_at
+        if age > FRESH:
+            caller = self._read(digest, caller if age <= STALE else None)
+        if caller is not None and caller.expires_at <= clock.now():
+            return None
+        return caller
+
+    def forget(self, digest):
+        """A session has ended in this process: believe it no longer."""
+        self.seen.pop(digest, None)
+
+    def clear(self):
+        """Many sessions have ended in this process."""
+        self.seen.clear()
+
+    def _read(self, digest, remembered):
+        try:
+            session = sessions.find(digest)
+        except Unavailable:
+            if remembered is None:
+                raise
+            return remembered
+        self.seen.pop(digest, None)
+        if session is None:
+            return None
+        caller = Caller(session.user.id, session.user.username_key, digest, session.expires_at)
+        self.seen[digest] = caller, time.monotonic()
+        if len(self.seen) > MOST:
+            self.seen.popitem(last=False)
+        return caller

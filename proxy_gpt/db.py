@@ -1,0 +1,83 @@
+"""Opening the database: SQLite or PostgreSQL, pooled with a bound, every wait with a bound."""
+import functools
+from contextlib import contextmanager
+
+import peewee
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+
+from proxy_gpt.errors import Unavailable
+from proxy_gpt.models import TABLES, proxy
+
+WAIT = 5  # seconds at most for a connection, a lock or a free place in the pool
+QUERY = 30  # seconds at most for a statement on PostgreSQL
+CONNECTIONS = 20
+SCHEMA_LOCK = 0x70726F787967  # any number that no other program of this database uses
+
+SQLITE_PRAGMAS = {
+    "journal_mode": "wal",  # readers and the writer do not stop each other
+    "synchronous": "normal",  # a killed process loses nothing; a power cut may lose the last moments, never the file
+    "busy_timeout": WAIT * 1000,
+    "foreign_keys": 1,
+}
+
+
+def open_database(address):
+    """The database at a checked address (see `config.check_database`), as yet unconnected."""
+    if is_postgres(address):
+        return PooledPostgresqlDatabase(
+            address, max_connections=CONNECTIONS, timeout=WAIT, stale_timeout=300,
+            connect_timeout=WAIT, options=f"-c statement_timeout={QUERY * 1000} -c TimeZone=UTC",
+        )  # fmt: skip
+    return PooledSqliteDatabase(
+        address, max_connections=CONNECTIONS, timeout=WAIT, pragmas=SQLITE_PRAGMAS, check_same_thread=False
+    )
+
+
+def is_postgres(address):
+    """Whether a checked database address means PostgreSQL."""
+    return address.startswith("postgresql://")
+
+
+def bind(database):
+    """Make the models use this database, and create the tables that are missing, once however many start together."""
+    proxy.initialize(database)
+    with database.connection_context(), _schema_lock(database):
+        database.create_tables(TABLES, safe=True)
+
+
+@contextmanager
+def _schema_lock(database):
+    if isinstance(database, peewee.SqliteDatabase):
+        with database.atomic("IMMEDIATE"):
+            yield
+    else:
+        with database.atomic():
+            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+            yield
+
+
+@contextmanager
+def connection():
+    """A pooled connection for the `with` block or the decorated function, never across a `yield` to a client.
+
+    Inside another one it is that one. Raises Unavailable when the database is away.
+    """
+    if not proxy.is_closed():
+        yield
+        return
+    try:
+        with proxy.connection_context():
+            yield
+    except (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
+        proxy.close_idle()  # after a restart of the database every pooled connection is dead: start afresh
+        raise Unavailable("The database cannot be reached now. Try again in a few seconds.") from error
+
+
+def cooperate_with_gevent():
+    """Let psycopg2 wait in gevent's loop, so that one slow query does not stop the other requests of the worker."""
+    from gevent.monkey import is_module_patched
+    from psycogreen.gevent import gevent_wait_callback
+    from psycopg2 import extensions
+
+    if is_module_patched("socket"):
+        extensions.set_wait_callback(functools.partial(gevent_wait_callback, timeout=QUERY + WAIT))

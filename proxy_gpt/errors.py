@@ -1,0 +1,118 @@
+"""Every error a caller can meet: raised anywhere, answered in one place, in OpenAI's shape.
+
+The status, type and code sit on the class; the sentence is given where the error is raised. The admin command prints the
+same sentence and exits with 1.
+"""
+
+
+class ProxyError(Exception):
+    """An error with an answer: a status, and what OpenAI's clients read from the body."""
+
+    status = 500
+    type = "server_error"
+    code = "internal_error"
+    outcome = "refused"  # what the event log calls it
+    headers = {}
+
+    def __init__(self, message, param=None):
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def body(self):
+        """The error as OpenAI writes it, all four keys present."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class BadRequest(ProxyError):
+    """The request itself is wrong: a field is missing, or of the wrong type, length or value."""
+
+    status, type, code = 400, "invalid_request_error", "invalid_value"
+
+
+class Unauthorized(ProxyError):
+    """Nobody we know: no session, an expired one, a wrong password."""
+
+    status, type, code = 401, "invalid_request_error", "invalid_api_key"
+    headers = {"WWW-Authenticate": 'Bearer realm="proxy-gpt"'}
+
+
+class WrongPassword(Unauthorized):
+    """The username and password do not fit together."""
+
+    code = "invalid_credentials"
+
+
+class Forbidden(ProxyError):
+    """The caller is known and may know that the thing exists, but may not do this to it."""
+
+    status, type, code = 403, "permission_error", "forbidden"
+
+
+class NotFound(ProxyError):
+    """There is no such thing, or the caller may not even know of it."""
+
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class Conflict(ProxyError):
+    """What is asked for is already taken."""
+
+    status, type, code = 409, "invalid_request_error", "conflict"
+
+
+class TooLarge(ProxyError):
+    """The body is larger than the endpoint takes."""
+
+    status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class UnsupportedType(ProxyError):
+    """The body is of a type that the endpoint does not read."""
+
+    status, type, code = 415, "invalid_request_error", "unsupported_media_type"
+
+
+class ClientGone(ProxyError):
+    """The client left before its request was read; nobody will see this answer."""
+
+    status, type, code = 400, "invalid_request_error", "client_gone"
+    outcome = "client_gone"
+
+
+class Unavailable(ProxyError):
+    """A store that the answer needs cannot be reached now."""
+
+    status, type, code = 503, "server_error", "unavailable"
+    headers = {"Retry-After": "5"}
+
+
+class UpstreamError(ProxyError):
+    """The upstream cannot be reached, or breaks before it answers."""
+
+    status, type, code = 502, "upstream_error", "upstream_unreachable"
+    outcome = "upstream_error"
+
+
+class UpstreamRefusedKey(UpstreamError):
+    """The upstream does not accept the proxy's own key; no retry and no change by the caller mends that."""
+
+    code = "upstream_refused_key"
+    headers = {"x-should-retry": "false"}
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not answer in time."""
+
+    status, code = 504, "upstream_timeout"
+    outcome = "timeout"
+
+
+class UpstreamBroke(UpstreamError):
+    """The upstream broke off in the middle of its answer."""
+
+    code = outcome = "upstream_truncated"
+
+
+class SettingError(Exception):
+    """A setting has a value that cannot be used; the sentence names it. Stops the start."""

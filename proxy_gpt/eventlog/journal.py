@@ -1,0 +1,129 @@
+"""The journal: an append-only file of one process. What is written here survives the process, not the machine.
+
+Each line is one JSON array of an event's columns, after a letter: `I` for an intent (the request is about to go upstream)
+or `O` for the outcome (the event is whole). The folder of a living process is locked; a folder that can be locked belongs
+to a dead one. The kernel gives a lock back when its process ends, however it ends.
+"""
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from proxy_gpt.ids import new_id
+
+SEGMENT_BYTES = 8 << 20
+INTENT, OUTCOME = b"I", b"O"
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def folder_for(journal_dir, database):
+    """The folder of all processes that log into this database: leftovers must not reach another one."""
+    name = hashlib.sha256(_without_password(database).encode()).hexdigest()[:16]
+    return Path(journal_dir).absolute() / name
+
+
+def _without_password(database):
+    if "@" in database:
+        return database.rpartition("@")[2]
+    return database if "://" in database else os.path.abspath(database)
+
+
+class Journal:
+    """Writes one process's journal, in segments of some megabytes."""
+
+    def __init__(self, folder):
+        self.folder, self.lock = _make_locked(folder)
+        self.waiting = {}  # intents without outcome, by event id
+        self.number = 0
+        self.file = self._open()
+
+    def intend(self, event_id, row):
+        """Write down that this request is about to go upstream."""
+        line = INTENT + _encode(row).encode() + b"\n"
+        self.waiting[event_id] = line
+        self._write(line)
+
+    def finish(self, event_id, row):
+        """Write down the whole event."""
+        self._write(OUTCOME + _encode(row).encode() + b"\n")
+        self.waiting.pop(event_id, None)
+        if self.size > SEGMENT_BYTES:
+            self._next_segment()
+
+    def segments(self):
+        """The paths of the segments, oldest first; the last one is being written."""
+        return segments(self.folder)
+
+    def close(self):
+        """Stop writing. The folder goes when nothing in it is left to ship."""
+        os.close(self.file)
+        if not self.segments():
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.lock)
+
+    def _open(self):
+        self.size = 0
+        path = self.folder / f"{self.number:08d}"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def _write(self, line):
+        # One write for one line: the line is then there whole, or a kill came first. A short write means a full disk.
+        if os.write(self.file, line) != len(line):
+            raise OSError("The journal's disk is full.")
+        self.size += len(line)
+
+    def _next_segment(self):
+        """Go on in a new file, which starts with the intents that still wait, so that the old one can go."""
+        os.close(self.file)
+        self.number += 1
+        self.file = self._open()
+        for line in self.waiting.values():
+            self._write(line)
+
+
+def segments(folder):
+    """The paths of a process's segments, oldest first."""
+    return sorted(path for path in folder.iterdir() if path.name.isdigit())
+
+
+def take_over(folder):
+    """Yield the folder of each process that is dead, locked for us while the caller is busy with it."""
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        if path.name.startswith("."):
+            continue
+        try:
+            lock = _lock(path)
+        except OSError:  # its process lives, or another one has just finished with it
+            continue
+        try:
+            yield path
+        finally:
+            os.close(lock)
+
+
+def parse(line):
+    """(INTENT or OUTCOME, row) of a line. Raises ValueError for a line that a kill cut short."""
+    return line[:1], json.loads(line[1:])
+
+
+def _make_locked(folder):
+    """A new folder with its lock. It gets its real name when it is locked, so that nobody takes it for a dead one's."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = new_id()
+    hidden = folder / f".{name}"
+    hidden.mkdir(mode=0o700)
+    lock = _lock(hidden)
+    return hidden.rename(folder / name), lock
+
+
+def _lock(path):
+    """A locked descriptor of the folder. Raises OSError when another process holds it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,59 @@
+"""One event in the making: what is known of a request so far, and how it ended."""
+import time
+
+from proxy_gpt.ids import new_id
+from proxy_gpt.models import Event
+
+COLUMNS = tuple(field.name for field in Event._meta.sorted_fields)
+DEFAULTS = {field.name: None if field.default is None or callable(field.default) else field.default
+            for field in Event._meta.sorted_fields}  # fmt: skip
+
+
+class Outcome:
+    """How a request ended."""
+
+    COMPLETE = "complete"
+    CLIENT_GONE = "client_gone"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+class Record:
+    """An event: an attribute for each column of the events table."""
+
+    __slots__ = (*COLUMNS, "started", "settled")
+
+    def __init__(self, method="", endpoint="", client_ip="", params=""):
+        for name, value in DEFAULTS.items():
+            setattr(self, name, value)
+        self.id = new_id()
+        self.timestamp = _text_now()
+        self.started = time.perf_counter()
+        self.settled = False
+        self.method = method
+        self.endpoint = endpoint
+        self.client_ip = client_ip
+        self.params = params
+
+    def settle(self, outcome, message=""):
+        """Say how it ended; the first word counts, later ones are consequences of it."""
+        if not self.settled:
+            self.settled = True
+            self.outcome = outcome
+            self.message = message
+
+    def end(self):
+        """Take the time: the last byte is out."""
+        self.duration = round(time.perf_counter() - self.started, 6)
+
+    def row(self):
+        """The values in the order of COLUMNS."""
+        return [getattr(self, name) for name in COLUMNS]
+
+
+def _text_now():
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"

@@ -1,0 +1,79 @@
+"""Token usage and model, found in a body that streams by, without parsing its chunks as JSON.
+
+Every usage object is behind the key "usage", in chat completions, responses, embeddings, transcriptions and images alike,
+streamed or not; inside JSON strings the quotes are escaped, so that the key cannot be mistaken for words of the model.
+The last usage of a body is its total.
+"""
+import json
+import re
+
+USAGE = re.compile(rb'"usage"\s*:\s*\{')
+MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]{1,254})"|name="?model"?\r\n\r\n([^\r\n]{1,254})\r\n')
+LONGEST = 4096  # bytes of a usage object
+OVERLAP = 64  # bytes kept of a chunk, for a key that is cut by its end
+CANDIDATES = 4  # usage objects remembered; the last that is one counts
+_decode = json.JSONDecoder().raw_decode
+
+
+class UsageFinder:
+    """Remembers the beginning of what follows the last few "usage" keys."""
+
+    def __init__(self):
+        self.tail = b""
+        self.found = []
+
+    def feed(self, chunk):
+        """Look through the next chunk."""
+        if self.found and len(self.found[-1]) < LONGEST:
+            self.found[-1] += chunk[:LONGEST]
+        text = self.tail + chunk
+        for match in USAGE.finditer(text):
+            if match.end() > len(self.tail):
+                self.found.append(text[match.end() - 1 : match.end() + LONGEST])
+                del self.found[:-CANDIDATES]
+        self.tail = text[-OVERLAP:]
+
+    def usage(self):
+        """The columns of the event that the last usage object fills; {} when the body had none."""
+        for text in reversed(self.found):
+            columns = read_usage(text)
+            if columns:
+                return columns
+        return {}
+
+
+def read_usage(text):
+    """The columns for a usage object that `text` begins with; {} when it is not one, or not whole."""
+    try:
+        usage, _ = _decode(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    columns = {
+        "input_tokens": _count(usage, "prompt_tokens", "input_tokens"),
+        "output_tokens": _count(usage, "completion_tokens", "output_tokens"),
+        "cached_tokens": _detail(usage, "cached_tokens", "prompt_tokens_details", "input_tokens_details"),
+        "reasoning_tokens": _detail(usage, "reasoning_tokens", "completion_tokens_details", "output_tokens_details"),
+        "seconds": _count(usage, "seconds"),
+    }
+    return {name: value for name, value in columns.items() if value is not None}
+
+
+def read_model(text):
+    """The model a body names (JSON, an event stream, or a multipart form), "" when it names none."""
+    match = MODEL.search(text)
+    return (match[1] or match[2]).decode("utf-8", "replace") if match else ""
+
+
+def _count(usage, *names):
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1 << 62:
+            return value
+    return None
+
+
+def _detail(usage, name, *places):
+    for place in places:
+        if isinstance(usage.get(place), dict):
+            return _count(usage[place], name)
+    return None

@@ -1,0 +1,78 @@
+"""The event of the current request: begun before anything else is done, finished when the last byte is out."""
+import functools
+import json
+from urllib.parse import unquote_plus
+
+from flask import current_app, g, request
+
+from proxy_gpt.client_ip import client_ip
+from proxy_gpt.eventlog.record import Outcome, Record
+
+SECRET = ("password", "old_password", "new_password", "token")
+HIDDEN = "[hidden]"
+
+
+def begin():
+    """Start the record of this request."""
+    environ = request.environ
+    g.event = Record(
+        environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), client_ip(environ, proxy().settings.trusted_proxies),
+        hide_secrets(environ.get("QUERY_STRING", "")),
+    )  # fmt: skip
+
+
+def attach(response):
+    """Give the response the event's id, and finish the record when it is closed."""
+    record = g.event
+    record.status = response.status_code
+    response.headers["x-proxy-request-id"] = record.id
+    if record.kind == "request" and response.is_sequence:
+        record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
+        record.bytes_out = response.content_length or 0
+    log = proxy().log
+    response.call_on_close(lambda: finish(log, record))
+    return response
+
+
+def finish(log, record):
+    """The last byte is out, or the caller is gone: the event is whole."""
+    record.settle(Outcome.COMPLETE)
+    record.end()
+    log.finish(record)
+
+
+def audited(kind):
+    """Mark a view whose events are of a kind of their own; their bodies hold secrets and are never kept."""
+
+    def decorate(view):
+        @functools.wraps(view)
+        def wrapper(*args, **kwargs):
+            g.event.kind = kind
+            return view(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+def keep_fields(values, size):
+    """Keep the fields of this request in its event, without the secret ones."""
+    g.event.bytes_in = size
+    if g.event.kind == "request":
+        shown = {name: HIDDEN if name.lower() in SECRET else value for name, value in values.items()}
+        g.event.request = json.dumps(shown)[: proxy().settings.log_body_bytes] if shown else ""
+
+
+def hide_secrets(query):
+    """A query string without the values of secret parameters."""
+    return "&".join(map(_hide_secret, query.split("&"))) if query else ""
+
+
+def _hide_secret(part):
+    name, equals, _ = part.partition("=")
+    return f"{name}={HIDDEN}" if equals and unquote_plus(name).strip().lower() in SECRET else part
+
+
+def proxy():
+    """What this process has opened: see `app.Proxy`."""
+    return current_app.extensions["proxy"]

@@ -1,0 +1,95 @@
+"""The fields of a request: query, form, multipart or JSON, all read in one way, wrong ones named in a sentence."""
+import json
+from urllib.parse import parse_qsl
+
+from flask import request
+
+from proxy_gpt.errors import BadRequest, UnsupportedType
+from proxy_gpt.events import keep_fields
+
+MOST_FIELDS = 1000
+FORMS = ("", "application/x-www-form-urlencoded", "application/json")
+NOT_UTF8 = "is not valid UTF-8. Encode it as UTF-8 and try again."
+REQUIRED = object()
+
+
+class Fields:
+    """The values of a request by name; the body's win over the query's. Reading one checks its type."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def text(self, name, default=REQUIRED):
+        """A text; without a default it must be there. Raises BadRequest naming the field."""
+        value = self.one(name)
+        if value is None:
+            if default is REQUIRED:
+                raise BadRequest(f"The field '{name}' is missing. Send it as text.", name)
+            return default
+        if not isinstance(value, str):
+            raise BadRequest(f"The field '{name}' must be text.", name)
+        return check_characters(name, value)
+
+    def one(self, name):
+        """The only value of a field, None when it is absent or null. Raises BadRequest when there are several."""
+        value = self.values.get(name)
+        if isinstance(value, Repeated):
+            if len(value) > 1:
+                raise BadRequest(f"The field '{name}' is there {len(value)} times. Send it once.", name)
+            return value[0]
+        return value
+
+
+class Repeated(list):
+    """The values of one form field, which may be there many times (a JSON array is a plain list)."""
+
+
+def check_characters(name, value):
+    """The text, if a database can hold it. Raises BadRequest for NUL, lone surrogates and what was not UTF-8."""
+    if "\0" in value:
+        raise BadRequest(f"The field '{name}' has a NUL character. Remove it.", name)
+    if "\ufffd" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadRequest(f"The field '{name}' {NOT_UTF8}", name)
+    return value
+
+
+def read():
+    """The fields of the current request. Raises BadRequest when they cannot be parsed, UnsupportedType for other bodies."""
+    values = _pairs("query", request.query_string)
+    values.update(_body())
+    keep_fields(values, request.content_length or 0)
+    return Fields(values)
+
+
+def _body():
+    if request.mimetype == "multipart/form-data":
+        return {name: Repeated(values) for name, values in request.form.lists()}
+    raw = request.get_data()
+    if request.is_json or raw.lstrip()[:1] == b"{":
+        return _json(raw) if raw.strip() else {}
+    if raw and request.mimetype not in FORMS:
+        raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
+    return _pairs("body", raw)
+
+
+def _json(raw):
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not valid JSON: {type(error).__name__}. Send one JSON object in UTF-8.") from None
+    if not isinstance(values, dict):
+        raise BadRequest("The body must be a JSON object, such as {\"username\": \"alice\"}.")
+    return values
+
+
+def _pairs(where, raw):
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except UnicodeDecodeError:
+        raise BadRequest(f"The {where} {NOT_UTF8}") from None
+    except ValueError:
+        raise BadRequest(f"The {where} has more than {MOST_FIELDS} fields. Send fewer.") from None
+    values = {}
+    for name, value in pairs:
+        values.setdefault(name, Repeated()).append(value)
+    return values

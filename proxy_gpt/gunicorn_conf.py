@@ -1,0 +1,48 @@
+"""How gunicorn serves the proxy. Bare `gunicorn`, the Procfile's line and `proxy-gpt` all read this."""
+from gevent import monkey
+
+monkey.patch_all()  # before anything imports ssl or socket
+
+import sys  # noqa: E402
+
+from proxy_gpt.app import create_app  # noqa: E402
+from proxy_gpt.config import load  # noqa: E402
+from proxy_gpt.db import cooperate_with_gevent  # noqa: E402
+from proxy_gpt.errors import SettingError  # noqa: E402
+
+try:
+    settings = load()
+except SettingError as error:
+    sys.exit(f"proxy-gpt: {error}")
+
+wsgi_app = "proxy_gpt.gunicorn_conf:application()"
+bind = f"{settings.host}:{settings.port}"
+workers = settings.workers
+worker_class = "gevent"  # a thousand streams wait in one process
+worker_connections = 10_000
+keepalive = 5  # seconds an idle connection is kept for its caller's next request
+timeout = 60  # seconds without a sign of life after which a worker is stuck; a long request is none
+graceful_timeout = settings.drain_seconds  # streams in flight may go on for so long after SIGTERM
+control_socket_disable = True  # it would be made under $HOME, which need not be writable
+forwarded_allow_ips = ",".join(settings.trusted_proxies)  # who may say that a request came by https
+limit_request_line = 8190
+accesslog = None  # the event log is the access log
+proc_name = "proxy-gpt"
+
+
+def application():
+    """The application, made in each worker."""
+    cooperate_with_gevent()
+    return create_app(settings)
+
+
+def on_starting(server):
+    """Once, before the workers: say what an operator should know."""
+    if not settings.api_key:
+        server.log.warning("API_KEY is not set: requests go to the upstream without a key.")
+
+
+def worker_exit(server, worker):
+    """A worker stops: write down what is left."""
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["proxy"].close()

@@ -1,0 +1,133 @@
+"""One call through the proxy: from the caller's body to the upstream and back, with everything the log wants to know."""
+import json
+import os
+import socket
+
+from proxy_gpt.errors import ClientGone, ProxyError, UpstreamRefusedKey
+from proxy_gpt.eventlog.capture import Capture
+from proxy_gpt.eventlog.record import Outcome
+from proxy_gpt.eventlog.usage import read_model
+from proxy_gpt.upstream.headers import EVENT_STREAM
+
+PIECE = 64 << 10  # bytes read from the caller at once
+BODYLESS = (204, 304)
+
+
+class CallerDropped(OSError):
+    """Raised out of a response whose end cannot be told otherwise: the server drops the connection without a word."""
+
+
+class Exchange:
+    """A call in progress. `close` must be called, however it ends."""
+
+    def __init__(self, record, watch, client, log_body_bytes):
+        self.record = record
+        self.watch = watch
+        self.watched = client and watch.add(client, self)
+        self.limit = log_body_bytes
+        self.socket = None
+        self.gone = False
+        self.answer = None
+        self.uploaded = self.downloaded = None
+
+    def upload(self, stream, length, content_type, encoding):
+        """The caller's body for the upstream: None, bytes when it is short, else pieces as they arrive."""
+        if not stream or length == 0:
+            return None
+        self.uploaded = Capture(content_type, encoding, self.limit)
+        pieces = self._upload_pieces(stream, length)
+        return b"".join(pieces) if length is not None and length <= PIECE else pieces
+
+    def _upload_pieces(self, stream, left):
+        while left is None or left > 0:
+            piece = _read(stream, PIECE if left is None else min(PIECE, left))
+            if not piece and left is None:
+                return
+            if not piece:
+                raise ClientGone("The body is shorter than its Content-Length. Send all of it.")
+            left = left and left - len(piece)
+            self.uploaded.feed(piece)
+            yield piece
+
+    def connected(self, upstream_socket):
+        """Called with the upstream's socket before anything is sent on it."""
+        self.socket = upstream_socket
+        if self.gone:
+            raise ClientGone("The caller left.")
+
+    def cut(self):
+        """The caller has left: end the upstream's connection, which wakes whoever waits for it."""
+        self.gone = True
+        if self.socket is not None:
+            # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
+            with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
+    def answered(self, answer, method):
+        """Take the upstream's answer. Raises UpstreamRefusedKey for its 401: the caller's own token is good."""
+        self.answer = answer
+        self.record.upstream_request_id = answer.header("x-request-id")[:254]
+        if answer.status == 401:
+            raise UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
+        self.downloaded = Capture(answer.header("content-type"), answer.header("content-encoding"), self.limit)
+        if method == "HEAD" or answer.status in BODYLESS:
+            self.record.settle(Outcome.COMPLETE)
+
+    def download(self):
+        """Yield the upstream's body as it arrives, and note how it ended.
+
+        What breaks off is not made whole: an event stream ends with an error event, any other body with the connection.
+        """
+        yield b""  # so that the server sends the headers now, not with the first piece
+        try:
+            for piece in self.answer.pieces():
+                self.downloaded.feed(piece)
+                yield piece
+        except ProxyError as error:
+            if self.gone:
+                return
+            self.record.settle(error.outcome, error.message)
+            yield from self._broken_off(error)
+        if not self.gone:
+            self.record.settle(Outcome.COMPLETE)
+
+    def _broken_off(self, error):
+        if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
+            raise CallerDropped("The upstream broke off.") from error
+        yield error_event(error)
+
+    def close(self):
+        """Release everything; complete the record."""
+        if self.watched is not None:
+            self.watch.remove(self.watched)
+        if self.answer is not None:
+            self.answer.close()
+        self.socket = None
+        self._complete_record()
+
+    def _complete_record(self):
+        record = self.record
+        if self.uploaded:
+            record.bytes_in = self.uploaded.size
+            record.request = self.uploaded.text()
+            record.model = read_model(self.uploaded.head())
+        if self.downloaded:
+            record.bytes_out = self.downloaded.size
+            record.response = self.downloaded.text()
+            record.model = read_model(self.downloaded.head()) or record.model
+            for name, value in self.downloaded.usage.usage().items():
+                setattr(record, name, value)
+        if self.answer is not None or self.gone:
+            record.settle(Outcome.CLIENT_GONE, "The caller left before the end.")
+
+
+def error_event(error):
+    """An error as a server-sent event, on which OpenAI's clients raise; the empty lines end a half-sent event before it."""
+    return b"\n\ndata: " + json.dumps(error.body()).encode() + b"\n\n"
+
+
+def _read(stream, size):
+    try:
+        return stream.read(size)
+    except OSError as error:
+        raise ClientGone("The caller's connection broke while its body was read.") from error

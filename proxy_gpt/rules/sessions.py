@@ -1,0 +1,50 @@
+"""Sessions: opaque tokens, of which the database keeps the digest."""
+import hashlib
+import secrets
+from datetime import timedelta
+
+from proxy_gpt import clock
+from proxy_gpt.db import connection
+from proxy_gpt.models import Session, User, proxy
+
+
+@connection()
+def open_one(user, days):
+    """Start a session of so many days and return its token, which is shown this once. Expired sessions of the user go."""
+    token = secrets.token_urlsafe(32)
+    now = clock.now()
+    with proxy.atomic():
+        Session.delete().where(Session.user == user.id, Session.expires_at <= now).execute()
+        Session.create(digest=digest(token), user=user.id, expires_at=now + timedelta(days=days))
+    return token
+
+
+@connection()
+def find(token_digest):
+    """The unexpired session with its user, in one query, or None."""
+    return (
+        Session.select(Session, User)
+        .join(User)
+        .where(Session.digest == token_digest, Session.expires_at > clock.now())
+        .first()
+    )
+
+
+@connection()
+def end(token_digest):
+    """End one session; that it is not there is no error."""
+    Session.delete().where(Session.digest == token_digest).execute()
+
+
+@connection()
+def end_all(user_id, keep_digest=None):
+    """End all sessions of a user, but for one."""
+    ended = Session.delete().where(Session.user == user_id)
+    if keep_digest is not None:
+        ended = ended.where(Session.digest != keep_digest)
+    ended.execute()
+
+
+def digest(token):
+    """What is kept of a token. It has 256 random bits, so that a plain SHA-256 cannot be turned back."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

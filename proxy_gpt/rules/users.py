@@ -1,0 +1,125 @@
+"""People: signing up, changing oneself, seeing each other."""
+import unicodedata
+from contextlib import contextmanager
+
+from peewee import IntegrityError
+
+from proxy_gpt import clock
+from proxy_gpt.db import connection
+from proxy_gpt.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
+from proxy_gpt.models import LONGEST_KEY, TeamMember, User, proxy
+from proxy_gpt.rules import chats, passwords, sessions
+
+LONGEST_NAME = 254
+
+
+def create(username, password, first_name="", last_name="", shortest_password=1):
+    """Make a new user. Raises Conflict when the name is taken, BadRequest for names and passwords that cannot be."""
+    names = _checked_names(username=username, first_name=first_name, last_name=last_name)
+    _require_free(names["username_key"], username)  # before the hash, which costs much more
+    password_hash = passwords.digest(password, shortest_password)
+    with connection(), _unique(username):
+        return User.create(password_hash=password_hash, **names)
+
+
+@connection()
+def update(user_id, **changes):
+    """Change one's `username`, `first_name` or `last_name`; None leaves it. Raises Conflict or BadRequest."""
+    names = _checked_names(**{name: value for name, value in changes.items() if value is not None})
+    with _unique(names.get("username")):
+        User.update(updated_at=clock.now(), **names).where(User.id == user_id).execute()
+    return by_id(user_id)
+
+
+@connection()
+def by_id(user_id):
+    """The user with this id. Raises NotFound."""
+    return _found(User.get_or_none(User.id == user_id))
+
+
+@connection()
+def by_name(username):
+    """The user of this name, whatever its case. Raises NotFound."""
+    return _found(User.get_or_none(User.username_key == key(username)))
+
+
+@connection()
+def visible(viewer_id, user_id):
+    """A user whom the viewer may see: oneself, or somebody who shares a team or chat. Raises NotFound for strangers."""
+    known = user_id == viewer_id or _share_team(viewer_id, user_id) or chats.share_one(viewer_id, user_id)
+    return _found(known and User.get_or_none(User.id == user_id))
+
+
+def authenticate(username, password):
+    """The user whose name and password these are. Raises WrongPassword, in the same time whichever is wrong."""
+    with connection():
+        user = User.get_or_none(User.username_key == key(username))
+    if not passwords.fits(password, user and user.password_hash) or user is None:
+        raise WrongPassword("The username or the password is wrong. Check both and try again.")
+    return user
+
+
+def change_password(user_id, old, new, keep_session, shortest):
+    """Change one's password and end one's other sessions. Raises Forbidden for a wrong old, BadRequest for a bad new one."""
+    if not passwords.fits(old, by_id(user_id).password_hash):
+        raise Forbidden("The field 'old_password' is not your password. Check it and try again.", "old_password")
+    set_password(user_id, passwords.digest(new, shortest, field="new_password"), keep_session)
+
+
+@connection()
+def set_password(user_id, password_hash, keep_session=None):
+    """Give the user a new password hash and end all sessions, but for the one with this token digest."""
+    with proxy.atomic():
+        User.update(password_hash=password_hash, updated_at=clock.now()).where(User.id == user_id).execute()
+        sessions.end_all(user_id, keep_session)
+
+
+def key(username):
+    """The form in which names are compared: neither case nor the way an accent is encoded makes another name."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username.strip()).casefold())
+
+
+def _checked_names(**names):
+    checked = {field: _checked_name(field, value) for field, value in names.items()}
+    if "username" in checked:
+        checked["username_key"] = key(checked["username"])
+        if not 1 <= len(checked["username_key"]) <= LONGEST_KEY:
+            raise BadRequest(f"The field 'username' must have 1 to {LONGEST_NAME} printable characters.", "username")
+    return checked
+
+
+def _checked_name(field, value):
+    value = value.strip()
+    if len(value) > LONGEST_NAME or not value.isprintable():
+        raise BadRequest(f"The field '{field}' must have at most {LONGEST_NAME} characters, all printable.", field)
+    return value
+
+
+@contextmanager
+def _unique(username):
+    try:
+        with proxy.atomic():
+            yield
+    except IntegrityError as error:
+        raise _taken(username) from error
+
+
+@connection()
+def _require_free(username_key, username):
+    if User.select().where(User.username_key == username_key).exists():
+        raise _taken(username)
+
+
+def _taken(username):
+    return Conflict(f"The username '{username.strip()}' is taken. Choose another one.", "username")
+
+
+def _share_team(one, other):
+    teams = TeamMember.select(TeamMember.team).where(TeamMember.user == one)
+    return TeamMember.select().where(TeamMember.user == other, TeamMember.team.in_(teams)).exists()
+
+
+def _found(user):
+    if not user:
+        raise NotFound("There is no such user.", "id")
+    return user
