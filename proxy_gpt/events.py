@@ -26,9 +26,10 @@ def attach(response):
     record = g.event
     record.status = response.status_code
     response.headers["x-proxy-request-id"] = record.id
-    if record.kind == "request" and response.is_sequence:
-        record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
+    if response.is_sequence and record.outcome != Outcome.CLIENT_GONE:
         record.bytes_out = response.content_length or 0
+        if record.kind == "request":
+            record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
     log = proxy().log
     response.call_on_close(lambda: finish(log, record))
     return response

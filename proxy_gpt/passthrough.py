@@ -117,7 +117,7 @@ class Exchange:
             record.model = read_model(self.downloaded.head()) or record.model
             for name, value in self.downloaded.usage.usage().items():
                 setattr(record, name, value)
-        if self.answer is not None or self.gone:
+        if self.downloaded or self.gone:
             record.settle(Outcome.CLIENT_GONE, "The caller left before the end.")
 
 

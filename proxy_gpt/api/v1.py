@@ -1,6 +1,6 @@
 """/v1/*: OpenAI's API, verbatim in both directions, with the shared key in place of the caller's token."""
 from flask import Blueprint, Response, current_app, g, request
-from werkzeug.routing import Rule
+from werkzeug.routing import BaseConverter, Rule
 
 from proxy_gpt.errors import ClientGone, UpstreamError
 from proxy_gpt.passthrough import Exchange
@@ -19,11 +19,18 @@ class Verbatim(Response):
         return self.headers
 
 
+class Everything(BaseConverter):
+    """The rest of a path, whatever it is: Werkzeug's own `path` takes neither nothing nor a slash at its beginning."""
+
+    regex = ".*"
+    part_isolating = False
+
+
 @blueprint.record_once
 def add_rule(state):
-    """Every method, known or not (a Flask route would need a list of them), and every path, slashes and all."""
-    state.app.url_map.add(Rule("/v1/<path:below>", endpoint="v1.passthrough"))
-    state.app.url_map.add(Rule("/v1/", endpoint="v1.passthrough", defaults={"below": ""}))
+    """Every path, and every method, known or not (a Flask route would need a list of them)."""
+    state.app.url_map.converters["everything"] = Everything
+    state.app.url_map.add(Rule("/v1/<everything:below>", endpoint="v1.passthrough"))
     state.app.view_functions["v1.passthrough"] = passthrough
 
 

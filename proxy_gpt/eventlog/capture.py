@@ -5,7 +5,8 @@ import brotli
 
 from proxy_gpt.eventlog.usage import UsageFinder
 
-TEXT = ("json", "text/", "x-www-form-urlencoded", "xml", "multipart/form-data", "javascript")
+TEXT = ("json", "text/", "x-www-form-urlencoded", "xml", "javascript")
+FORM = "multipart/form-data"  # names the model, but is mostly a file: read, not kept
 HEAD = 4096
 WINDOW = 64 << 10  # bytes that a decoder may give out at a time
 
@@ -21,8 +22,8 @@ class Capture:
         self.length = 0  # bytes of text
         self.kept = bytearray()
         self.usage = UsageFinder()
-        self.is_text = any(part in self.content_type for part in TEXT)
-        self.decode = decoder(encoding) if self.is_text else None
+        self.is_text = not content_type or any(part in content_type for part in TEXT)
+        self.decode = decoder(encoding) if self.is_text or FORM in content_type else None
 
     def feed(self, piece):
         """Take notice of the next piece of the body as it is on the wire."""
@@ -36,7 +37,7 @@ class Capture:
         """What the log's row says: the text, with a note where it was cut, or a line about a binary body."""
         if not self.size:
             return ""
-        if not self.decode:
+        if not (self.is_text and self.decode):
             return f"[{self.content_type.partition(';')[0] or 'unknown type'}, {self.size} bytes]"
         text = self.kept[: self.limit].decode("utf-8", "replace").replace("\0", "\ufffd")
         return text if self.length <= self.limit else f"{text}… [the first {self.limit} bytes of {self.length}]"

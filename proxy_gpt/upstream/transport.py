@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from requests import Request
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.util import SKIP_HEADER, Timeout
 
 from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamTimeout
@@ -111,7 +111,8 @@ class Answer:
 
 def translated(error, broke=False):
     """The ProxyError for what a connection raised: before the answer's headers, or (`broke`) in the middle of its body."""
-    if isinstance(error, (TimeoutError, ConnectTimeoutError, ReadTimeoutError)):
+    refused = isinstance(error, NewConnectionError)  # for urllib3 that is a kind of ConnectTimeoutError
+    if isinstance(error, (TimeoutError, ConnectTimeoutError, ReadTimeoutError)) and not refused:
         return UpstreamTimeout("The upstream did not answer in time. Try again later.")
     if broke:
         return UpstreamBroke("The upstream broke off in the middle of its answer. Try again.")
