@@ -3,7 +3,9 @@ import json
 import os
 import socket
 
-from proxy_gpt.errors import ClientGone, ProxyError, UpstreamRefusedKey
+from gunicorn.http.errors import ParseException
+
+from proxy_gpt.errors import BadRequest, ClientGone, ProxyError, UpstreamRefusedKey
 from proxy_gpt.eventlog.capture import Capture
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.eventlog.usage import read_model
@@ -131,3 +133,5 @@ def _read(stream, size):
         return stream.read(size)
     except OSError as error:
         raise ClientGone("The caller's connection broke while its body was read.") from error
+    except ParseException as error:
+        raise BadRequest("The body's chunks are not framed as HTTP/1.1 wants. Send it again.") from error
