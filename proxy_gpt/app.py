@@ -6,11 +6,16 @@ from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
 from proxy_gpt import auth, db, events
-from proxy_gpt.api import user, v1
+from proxy_gpt.api import prompt, stream, user, v1
 from proxy_gpt.auth import Callers
+from proxy_gpt.cache import MemoryCache, RedisCache
+from proxy_gpt.chat.context import Contexts
+from proxy_gpt.chat.prompts import Prompts
 from proxy_gpt.errors import ProxyError
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
+from proxy_gpt.pubsub import CLOSING, Hub
+from proxy_gpt.redis_link import connect
 from proxy_gpt.upstream.transport import Upstream
 from proxy_gpt.upstream.watch import Watch
 
@@ -29,9 +34,19 @@ class Proxy:
         self.upstream = Upstream(settings)
         self.watch = Watch()
         self.log = EventLog(db.open_database(settings.database), folder_for(settings.journal_dir, settings.database))
+        redis = connect(settings.redis) if settings.redis else None
+        self.hub = Hub(redis)
+        self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
+        self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)
+
+    def drain(self):
+        """The process is to stop: send the subscribers elsewhere, and let the streamed replies come to their end."""
+        self.hub.tell_all(CLOSING)
+        self.prompts.close(self.settings.drain_seconds)
 
     def close(self):
         """Write down what is left."""
+        self.prompts.close(0)
         self.log.close()
 
 
@@ -44,8 +59,8 @@ def create_app(settings):
     app.extensions["proxy"] = Proxy(settings)
     app.before_request(events.begin)
     app.before_request(auth.require_session)
-    app.register_blueprint(v1.blueprint)
-    app.register_blueprint(user.blueprint)
+    for group in (v1, user, prompt, stream):
+        app.register_blueprint(group.blueprint)
     app.after_request(events.attach)
     app.register_error_handler(ProxyError, answer_error)
     app.register_error_handler(HTTPException, answer_http_error)

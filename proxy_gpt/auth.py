@@ -40,9 +40,10 @@ def require_session():
         g.event.user_id = g.caller.user_id
 
 
-def identify():
-    """The caller of the current request. Raises Unauthorized."""
+def identify(parameter=None):
+    """The caller of the current request; `parameter` is a token to take when there is none elsewhere. Raises Unauthorized."""
     username, token = credential()
+    token = token or parameter
     if not token:
         raise Unauthorized("There is no token in this request. Send 'Authorization: Bearer TOKEN' with the token from /user/login.")
     caller = current_app.extensions["proxy"].callers.find(sessions.digest(token))

@@ -32,6 +32,7 @@ class Settings:
     log_body_bytes: int = 16384
     journal_dir: str = "proxy-journal"
     drain_seconds: int = 30
+    models: tuple = (("gpt-3", "gpt-4o-mini"), ("gpt-4", "gpt-4o"))
 
 
 def load(environ=None, folder="."):
@@ -60,6 +61,7 @@ def load(environ=None, folder="."):
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
         drain_seconds=read.number("DRAIN_SECONDS", 30, least=0, most=3600),
+        models=read.pairs("MODELS", "gpt-3=gpt-4o-mini,gpt-4=gpt-4o"),
     )
 
 
@@ -97,6 +99,13 @@ class _Reader:
 
     def names(self, name):
         return tuple(part.strip().lower() for part in self.text(name).split(",") if part.strip())
+
+    def pairs(self, name, default):
+        """`name=value` pairs, comma-separated."""
+        pairs = [part.partition("=") for part in (self.text(name) or default).split(",")]
+        if not all(left.strip() and right.strip() for left, _, right in pairs):
+            raise SettingError(f"{name} must be a comma-separated list of alias=model, such as {default}.")
+        return tuple((left.strip(), right.strip()) for left, _, right in pairs)
 
     def networks(self, name, default):
         """Addresses and networks, or `*` for whoever the direct peer is."""

@@ -101,6 +101,17 @@ class UpstreamRefusedKey(UpstreamError):
     headers = {"x-should-retry": "false"}
 
 
+class UpstreamRefused(UpstreamError):
+    """The upstream refused a prompt: its own status, words and waiting time are the answer."""
+
+    def __init__(self, status, error, headers):
+        super().__init__(f"The upstream refused the prompt: {error.get('message') or f'status {status}'}"[:4000])
+        self.status = status
+        self.type = error.get("type") or "invalid_request_error"
+        self.code = error.get("code") or "upstream_refused"
+        self.headers = headers
+
+
 class UpstreamTimeout(UpstreamError):
     """The upstream did not answer in time."""
 

@@ -36,7 +36,9 @@ def attach(response):
 
 
 def finish(log, record):
-    """The last byte is out, or the caller is gone: the event is whole."""
+    """The last byte is out, or the caller is gone: the event is whole, unless its work goes on in the background."""
+    if record.detached:
+        return
     record.settle(Outcome.COMPLETE)
     record.end()
     log.finish(record)

@@ -4,6 +4,7 @@ from gevent import monkey
 monkey.patch_all()  # before anything imports ssl or socket
 
 import sys  # noqa: E402
+import threading  # noqa: E402
 
 from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load  # noqa: E402
@@ -22,7 +23,7 @@ worker_class = "gevent"  # a thousand streams wait in one process
 worker_connections = 10_000
 keepalive = 5  # seconds an idle connection is kept for its caller's next request
 timeout = 60  # seconds without a sign of life after which a worker is stuck; a long request is none
-graceful_timeout = settings.drain_seconds  # streams in flight may go on for so long after SIGTERM
+graceful_timeout = settings.drain_seconds + 5  # streams in flight may go on for DRAIN_SECONDS after SIGTERM
 control_socket_disable = True  # it would be made under $HOME, which need not be writable
 forwarded_allow_ips = ",".join(settings.trusted_proxies)  # who may say that a request came by https
 limit_request_line = 8190
@@ -40,6 +41,18 @@ def on_starting(server):
     """Once, before the workers: say what an operator should know."""
     if not settings.api_key:
         server.log.warning("API_KEY is not set: requests go to the upstream without a key.")
+
+
+def post_worker_init(worker):
+    """A worker is about to serve: notice when it is told to stop, which gunicorn tells nobody."""
+    threading.Thread(target=_drain_at_the_end, args=(worker,), name="drain", daemon=True).start()
+
+
+def _drain_at_the_end(worker):
+    pause = threading.Event()
+    while worker.alive:
+        pause.wait(0.1)
+    worker.wsgi.extensions["proxy"].drain()
 
 
 def worker_exit(server, worker):

@@ -94,13 +94,17 @@ class TeamMember(Row):
 
 
 class Chat(Row):
-    """A conversation: of its owner, the users added to it, and the members of its team if it has one."""
+    """A conversation: of its owner, the users added to it, and the members of its team if it has one.
+
+    `revision` counts its messages as they end: whoever knows it can tell whether a cache or a stream missed one.
+    """
 
     name = CharField(254, default="general")
     model = CharField(254, default="")
     system = TextField(default="")
     user = ForeignKeyField(User, backref="chats", on_delete="CASCADE")
     team = ForeignKeyField(Team, backref="chats", null=True, on_delete="CASCADE")
+    revision = BigIntegerField(default=0)
     updated_at = Moment(default=clock.now)
 
     class Meta:
@@ -118,8 +122,20 @@ class ChatUser(Row):
         indexes = ((("chat", "user"), True),)
 
 
+class Status:
+    """How a message stands."""
+
+    COMPLETE = "complete"
+    STREAMING = "streaming"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Message(Row):
-    """A prompt and its reply. `status` is one of complete, streaming, failed, cancelled."""
+    """A prompt and its reply. `status` is one of complete, streaming, failed, cancelled.
+
+    Its id is that of the event of its request. Its `revision` is the chat's when it ended: the order in which messages end.
+    """
 
     chat = ForeignKeyField(Chat, backref="messages", index=False, on_delete="CASCADE")
     user = ForeignKeyField(User, backref="messages", null=True, on_delete="SET NULL")
@@ -129,12 +145,16 @@ class Message(Row):
     otr = BooleanField(default=False)
     status = CharField(16)
     error = TextField(default="")
+    revision = BigIntegerField(null=True)
     input_tokens = BigIntegerField(null=True)
     output_tokens = BigIntegerField(null=True)
 
     class Meta:
         table_name = "messages"
-        indexes = ((("chat", "id"), True),)
+        indexes = ((("chat", "id"), True), (("chat", "revision"), False))
+
+
+Message.add_index(Message.index(Message.id, name="messages_streaming", where=Message.status == Status.STREAMING))
 
 
 class Event(Table):

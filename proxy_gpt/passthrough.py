@@ -1,7 +1,5 @@
 """One call through the proxy: from the caller's body to the upstream and back, with everything the log wants to know."""
 import json
-import os
-import socket
 
 from gunicorn.http.errors import ParseException
 
@@ -9,6 +7,7 @@ from proxy_gpt.errors import BadRequest, ClientGone, ProxyError, UpstreamRefused
 from proxy_gpt.eventlog.capture import Capture
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.eventlog.usage import read_model
+from proxy_gpt.upstream.call import Call
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
 PIECE = 64 << 10  # bytes read from the caller at once
@@ -19,16 +18,13 @@ class CallerDropped(OSError):
     """Raised out of a response whose end cannot be told otherwise: the server drops the connection without a word."""
 
 
-class Exchange:
-    """A call in progress. `close` must be called, however it ends."""
+class Exchange(Call):
+    """A call that passes bytes both ways. `close` must be called, however it ends."""
 
     def __init__(self, record, watch, client, log_body_bytes):
+        super().__init__(watch, client)
         self.record = record
-        self.watch = watch
-        self.watched = client and watch.add(client, self)
         self.limit = log_body_bytes
-        self.socket = None
-        self.gone = False
         self.answer = None
         self.uploaded = self.downloaded = None
 
@@ -50,20 +46,6 @@ class Exchange:
             left = left and left - len(piece)
             self.uploaded.feed(piece)
             yield piece
-
-    def connected(self, upstream_socket):
-        """Called with the upstream's socket before anything is sent on it."""
-        self.socket = upstream_socket
-        if self.gone:
-            raise ClientGone("The caller left.")
-
-    def cut(self):
-        """The caller has left: end the upstream's connection, which wakes whoever waits for it."""
-        self.gone = True
-        if self.socket is not None:
-            # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
-            with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
 
     def answered(self, answer, method):
         """Take the upstream's answer. Raises UpstreamRefusedKey for its 401: the caller's own token is good."""
@@ -100,11 +82,9 @@ class Exchange:
 
     def close(self):
         """Release everything; complete the record."""
-        if self.watched is not None:
-            self.watch.remove(self.watched)
+        super().close()
         if self.answer is not None:
             self.answer.close()
-        self.socket = None
         self._complete_record()
 
     def _complete_record(self):

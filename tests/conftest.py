@@ -8,7 +8,8 @@ import psycopg2
 import pytest
 
 from tests.fake_openai import FakeOpenAI
-from tests.server import Server
+from tests.redis_server import RedisServer
+from tests.server import Pair, Server
 
 KEY = "sk-the-shared-key"
 numbers = itertools.count(1)
@@ -87,9 +88,28 @@ def start(tmp_path_factory, the_upstream):
 
 
 @pytest.fixture(scope="session")
-def proxy(start, backend, new_database):
-    """The server that most tests talk to, on each backend."""
-    return start(DB_ADDRESS=new_database(backend))
+def redis_server(tmp_path_factory):
+    """A real Redis."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_address(redis_server):
+    """Where it is."""
+    return redis_server.url
+
+
+@pytest.fixture(scope="session", params=["sqlite and memory", "postgres and redis", "two processes"])
+def proxy(request, start, new_database):
+    """The server that most tests talk to: alone, on PostgreSQL and Redis, and as two of which each request meets the other one."""
+    if request.param == "sqlite and memory":
+        return start(DB_ADDRESS=new_database("sqlite"))
+    shared = {"DB_ADDRESS": new_database("postgres"), "REDIS_ADDRESS": request.getfixturevalue("redis_address"), "WEB_CONCURRENCY": "1"}
+    if request.param == "postgres and redis":
+        return start(**shared)
+    return Pair(start(**shared), start(**shared))
 
 
 @pytest.fixture(scope="session")

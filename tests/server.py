@@ -1,5 +1,6 @@
 """The real server in a process of its own, as its users run it."""
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -106,11 +107,36 @@ class Server:
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1 = 1"
         return self.rows(f"SELECT * FROM events WHERE {where} ORDER BY id", *wanted.values())
 
-    def person(self, name, password="correct horse"):
+    def person(self, name, **more):
         """Sign somebody up."""
-        answer = requests.post(f"{self.url}/user/signup", data={"username": name, "password": password})
-        assert answer.status_code == 200, answer.text
-        return Person(self, name, password, answer.json())
+        return sign_up(self, name, **more)
+
+
+class Pair:
+    """Two servers on one database and one Redis that should be as one: each request goes to the other one."""
+
+    def __init__(self, *servers):
+        self.servers = servers
+        self.turn = itertools.cycle(servers)
+
+    @property
+    def url(self):
+        """The address of the server whose turn it is."""
+        return next(self.turn).url
+
+    def person(self, name, **more):
+        """Sign somebody up."""
+        return sign_up(self, name, **more)
+
+    def __getattr__(self, name):
+        return getattr(self.servers[0], name)
+
+
+def sign_up(server, name, password="correct horse"):
+    """The Person who signs up there with this name."""
+    answer = requests.post(f"{server.url}/user/signup", data={"username": name, "password": password})
+    assert answer.status_code == 200, answer.text
+    return Person(server, name, password, answer.json())
 
 
 class Person(requests.Session):

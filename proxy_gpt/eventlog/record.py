@@ -24,7 +24,7 @@ class Outcome:
 class Record:
     """An event: an attribute for each column of the events table."""
 
-    __slots__ = (*COLUMNS, "started", "settled")
+    __slots__ = (*COLUMNS, "started", "settled", "detached")
 
     def __init__(self, method="", endpoint="", client_ip="", params=""):
         for name, value in DEFAULTS.items():
@@ -33,6 +33,7 @@ class Record:
         self.timestamp = _text_now()
         self.started = time.perf_counter()
         self.settled = False
+        self.detached = False  # somebody else finishes it, later than the response
         self.method = method
         self.endpoint = endpoint
         self.client_ip = client_ip

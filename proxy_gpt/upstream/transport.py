@@ -30,11 +30,16 @@ class Upstream:
         self.credential = self.address.credential(settings.api_key)
         self.timeout = Timeout(connect=settings.connect_timeout, read=settings.upstream_timeout)
         self.pool = _pool(self.address.origin)
+        self.models = dict(settings.models)
 
-    def send(self, exchange, method, path, query, headers, body=None, length=None):
+    def model(self, name):
+        """What the upstream calls a chat's model; the first alias is for chats that name none."""
+        return self.models.get(name, name) or next(iter(self.models.values()))
+
+    def send(self, call, method, path, query, headers, body=None, length=None):
         """The Answer to a request for a path below /v1; a body without length is sent in chunks.
 
-        `exchange` is told the connection, so that it can be cut. Raises UpstreamError or UpstreamTimeout.
+        `call` is told the connection, so that it can be cut. Raises UpstreamError or UpstreamTimeout.
         """
         headers = {**UNSENT, **headers}
         if self.credential:
@@ -42,7 +47,7 @@ class Upstream:
         if length is not None:
             headers["Content-Length"] = str(length)
         with self._connection() as connection:
-            exchange.connected(connection.sock)
+            call.connected(connection.sock)
             self._request(connection, method, self.address.target(path, query), headers, body, length)
             return Answer(self.pool, connection, connection.getresponse())
 

@@ -1,0 +1,118 @@
+"""/chat/stream: a chat's messages as they come, over server-sent events or a WebSocket."""
+import socket
+
+from flask import Blueprint, Response, current_app, g, request
+from simple_websocket import ConnectionClosed
+
+from proxy_gpt import auth, fields
+from proxy_gpt.api import websocket
+from proxy_gpt.chat.stream import Stream
+from proxy_gpt.errors import BadRequest, Forbidden, NotFound, ProxyError, Unauthorized
+from proxy_gpt.pubsub import CLOSING
+from proxy_gpt.rules import chats
+
+blueprint = Blueprint("stream", __name__, url_prefix="/chat")
+RETRY = b"retry: 1000\n\n"  # milliseconds after which an EventSource comes back
+SSE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013  # RFC 6455, section 7.4.1, and IANA's registry of close codes
+REFUSED = {BadRequest: 4400, Unauthorized: 4401, Forbidden: 4403, NotFound: 4404}
+
+
+@blueprint.route("/stream", methods=("GET", "POST"))
+@auth.open_to_everyone  # `subscribe` identifies the caller: here the token may also be a parameter
+def server_sent_events():
+    """Subscribe to a chat with an EventSource or `curl -N`."""
+    subscription = Subscription(subscribe(), g.event)
+    response = Response(subscription.lines(), content_type="text/event-stream", headers=SSE_HEADERS)
+    response.call_on_close(subscription.close)
+    return response
+
+
+@blueprint.route("/stream", websocket=True)
+@auth.open_to_everyone  # as above, and who is refused is told so by a close code: browsers show no status
+def web_socket():
+    """Subscribe to a chat with a WebSocket: a text frame for each message. What the client sends is not read."""
+    bell = websocket.Bell()
+    ws = websocket.accept(request.environ, bell)
+    try:
+        subscription = Subscription(subscribe(), g.event)
+    except ProxyError as error:
+        g.event.settle(error.outcome, error.message)
+        code, reason = REFUSED.get(type(error), TRY_AGAIN_LATER), error.message
+        return Response(websocket.Conversation(lambda: websocket.close(ws, code, reason)), 101)
+    bell.ring = subscription.stream.subscriber.wake
+    response = Response(websocket.Conversation(lambda: subscription.talk(ws)), 101)
+    response.call_on_close(subscription.close)
+    return response
+
+
+def subscribe():
+    """The Stream that the current request asks for. Raises ProxyError when it cannot be had."""
+    form = fields.read()
+    if "Last-Event-ID" in request.headers:  # what an EventSource sends when it comes back
+        form.values["last_event_id"] = request.headers["Last-Event-ID"]
+    caller = g.caller = auth.identify(form.text("token", None))
+    g.event.user_id = caller.user_id
+    chat = chats.seen_by(caller.user_id, form.first("id", "chat_id"))
+    revision = form.whole("last_event_id", chat.revision, 0, (1 << 63) - 1)
+    proxy = current_app.extensions["proxy"]
+
+    def still_allowed():
+        if proxy.callers.find(caller.digest) is None:
+            raise Unauthorized("The session has ended. Log in again at /user/login.")
+        chats.seen_by(caller.user_id, chat.id)
+
+    return Stream(proxy.hub, chat, revision, still_allowed)
+
+
+class Subscription:
+    """A Stream on a connection. It outlives the request's context."""
+
+    def __init__(self, stream, record):
+        self.stream = stream
+        self.record = record
+        self.watch = current_app.extensions["proxy"].watch
+        self.socket = request.environ["gunicorn.socket"]
+        self.watched = self.watch.add(self.socket, stream.subscriber)
+        stream.subscriber.on_overflow = self.drop
+
+    def lines(self):
+        """The lines of server-sent events (WHATWG HTML, section 9.2)."""
+        yield RETRY
+        for event in self.stream.events():
+            line = b": ping\n\n" if event is None else f"id: {event[0]}\ndata: {event[1]}\n\n".encode()
+            self.record.bytes_out += len(line)
+            yield line
+
+    def talk(self, ws):
+        """The same over a WebSocket."""
+        try:
+            for event in self.stream.events():
+                if event is not None:
+                    self.record.bytes_out += len(event[1])
+                    ws.send(event[1])
+                elif not websocket.unread(ws):
+                    return
+        except (ConnectionClosed, OSError):
+            return  # the client is gone
+        websocket.close(ws, *_goodbye(self.stream.ended_by))
+
+    def drop(self):
+        """The client does not take what it asked for: break its connection off, or its writer would wait for ever."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is gone already
+
+    def close(self):
+        """Forget it."""
+        self.watch.remove(self.watched)
+        self.stream.close()
+
+
+def _goodbye(ended_by):
+    if isinstance(ended_by, ProxyError):
+        return REFUSED.get(type(ended_by), TRY_AGAIN_LATER), ended_by.message
+    if ended_by is CLOSING:
+        return GOING_AWAY, "The server is stopping. Connect again."
+    return TRY_AGAIN_LATER, "Too slow, or gone."

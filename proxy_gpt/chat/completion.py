@@ -1,0 +1,137 @@
+"""One chat completion of the upstream, read whole or as it is streamed. https://platform.openai.com/docs/api-reference/chat"""
+import json
+
+from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefused, UpstreamRefusedKey
+from proxy_gpt.eventlog.usage import UsageFinder
+from proxy_gpt.upstream.headers import EVENT_STREAM
+
+HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "User-Agent": "proxy-gpt"}
+LONGEST = 8 << 20  # bytes of an answer, or of one line of a stream
+ERROR_BYTES = 64 << 10
+DATA, DONE = b"data:", b"[DONE]"
+
+
+class Completion:
+    """A question to the model. `pieces` asks it; the other attributes are filled as the answer comes in."""
+
+    def __init__(self, upstream, call, model, chat_messages, stream):
+        self.upstream = upstream
+        self.call = call
+        self.body = {"model": model, "messages": chat_messages, "stream": stream}
+        if stream:
+            self.body["stream_options"] = {"include_usage": True}
+        self.finder = UsageFinder()
+        self.request_id = ""
+        self.bytes = 0
+
+    def pieces(self):
+        """Yield the reply's text, each piece when it arrives. Raises UpstreamError in all its kinds."""
+        raw = json.dumps(self.body).encode()
+        answer = self.upstream.send(self.call, "POST", "/chat/completions", "", HEADERS, raw, len(raw))
+        try:
+            self.request_id = answer.header("x-request-id")[:254]
+            if answer.status != 200:
+                raise refusal(answer)
+            if answer.header("content-type").startswith(EVENT_STREAM):
+                yield from self._streamed(answer)
+            else:
+                yield clean(_content(self._whole(answer), "message"))
+        finally:
+            answer.close()
+
+    def usage(self):
+        """The tokens used, by the names of the columns; {} when the upstream did not say."""
+        return self.finder.usage()
+
+    def _fed(self, answer):
+        for piece in answer.pieces():
+            self.finder.feed(piece)
+            self.bytes += len(piece)
+            yield piece
+
+    def _whole(self, answer):
+        raw = b""
+        for piece in self._fed(answer):
+            raw += piece
+            if len(raw) > LONGEST:
+                raise UpstreamBroke(f"The upstream's answer is longer than {LONGEST} bytes.")
+        return _parsed(raw)
+
+    def _streamed(self, answer):
+        ended = False
+        for data in _data_lines(self._fed(answer)):
+            if data == DONE:
+                return
+            chunk = _parsed(data)
+            if chunk.get("error"):
+                raise UpstreamBroke("The upstream broke off its reply with an error.")
+            ended = ended or bool(_choice(chunk).get("finish_reason"))
+            text = _content(chunk, "delta")
+            if text:
+                yield clean(text)
+        if not ended:
+            raise UpstreamBroke("The upstream broke off in the middle of its reply. Send the prompt again.")
+
+
+def refusal(answer):
+    """The error for an answer that is none: the upstream's own 4xx with its words, else that it failed."""
+    if answer.status == 401:
+        return UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
+    if not 400 <= answer.status < 500:
+        return UpstreamError(f"The upstream answered with status {answer.status}. Try again later.")
+    raw = b""
+    for piece in answer.pieces():
+        raw += piece
+        if len(raw) > ERROR_BYTES:
+            break
+    return UpstreamRefused(answer.status, _error(raw), {
+        name: value for name, value in answer.headers if name.lower() in ("retry-after", "retry-after-ms", "x-should-retry")
+    })  # fmt: skip
+
+
+def clean(text):
+    """A text that every database and encoding can hold."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _data_lines(pieces):
+    """The payloads of the `data:` lines of an event stream (WHATWG HTML, section 9.2), however it is cut into pieces."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LONGEST:
+            raise UpstreamBroke(f"A line of the upstream's answer is longer than {LONGEST} bytes.")
+        for line in lines:
+            if line.startswith(DATA):
+                yield line[len(DATA) :].strip()
+
+
+def _parsed(raw):
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UpstreamBroke("The upstream's answer is not what a chat completion should be.")
+    return value
+
+
+def _content(value, part):
+    """The text of a completion's first choice: in its "message", or in the "delta" of a streamed one."""
+    said = _choice(value).get(part)
+    content = said.get("content") or said.get("refusal") if isinstance(said, dict) else None
+    return content if isinstance(content, str) else ""
+
+
+def _choice(value):
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, dict) else {}
+
+
+def _error(raw):
+    try:
+        error = json.loads(raw)["error"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        error = None
+    return error if isinstance(error, dict) else {}

@@ -1,0 +1,71 @@
+"""What one subscriber of a chat is to be sent: every piece, and every whole message once and in order.
+
+A whole message carries the chat's revision at its end. A gap between revisions shows that something was lost on the way
+(Redis was away, a worker was killed): then the messages table is asked, as it is for what a returning subscriber missed.
+"""
+import json
+
+from proxy_gpt import views
+from proxy_gpt.errors import ProxyError, Unavailable
+from proxy_gpt.pubsub import CHANGED, CLOSING, LEFT, MISSED, WAKE
+from proxy_gpt.rules import messages
+
+PING = 15  # seconds without a message after which the line is tried
+
+
+class Stream:
+    """One subscription. `close` must be called in the end."""
+
+    def __init__(self, hub, chat, revision, still_allowed):
+        self.hub = hub
+        self.chat_id = chat.id
+        self.subscriber = hub.subscribe(chat.id)
+        self.revision = revision
+        self.still_allowed = still_allowed  # raises the ProxyError that ends the stream
+        self.ended_by = None  # CLOSING, LEFT, or that ProxyError
+
+    def events(self):
+        """Yield (revision to come back with, JSON text) for each message, and None when there is none for a while."""
+        yield from self._missed()
+        while self.ended_by is None:
+            item = self.subscriber.next(PING)
+            if item is MISSED:
+                yield from self._missed()
+            elif item in (LEFT, CLOSING):
+                self.ended_by = item
+            elif item in (None, CHANGED):
+                self._check()
+                yield None
+            elif item is WAKE:
+                yield None
+            else:
+                yield from self._message(item)
+
+    def close(self):
+        """The subscriber is gone."""
+        self.hub.leave(self.subscriber)
+
+    def _message(self, item):
+        revision, _, text = item.partition(" ")
+        if revision == "-":
+            yield self.revision, text
+        elif int(revision) == self.revision + 1:
+            self.revision += 1
+            yield self.revision, text
+        elif int(revision) > self.revision:
+            yield from self._missed()
+            self.revision = max(self.revision, int(revision))
+
+    def _missed(self):
+        while page := messages.since(self.chat_id, self.revision):
+            for message in page:
+                self.revision = message.revision
+                yield self.revision, json.dumps({"message": views.message(message), "partial": False})
+
+    def _check(self):
+        try:
+            self.still_allowed()
+        except Unavailable:  # the database is away: who was allowed stays so until it can say otherwise
+            return
+        except ProxyError as error:
+            self.ended_by = error

@@ -1,0 +1,161 @@
+"""Who listens to which chat: subscribers of this process, and with Redis those of all processes.
+
+With Redis, what is published goes through it and comes back, so that all subscribers see one order. A worker has one
+subscription connection, however many subscribers it has.
+"""
+import logging
+import queue
+import threading
+
+from redis import RedisError
+
+BACKLOG = 1000  # items that may wait for a slow subscriber; then it is let go, and may come back for what it missed
+CONFIRMED_WITHIN = 2  # seconds for Redis to say that a subscription stands
+PAUSE = 0.5  # seconds between tries while Redis is away
+CHANNEL = "proxy-gpt:chat:"
+MISSED = object()  # an item: something may have been lost, look at the table
+CHANGED = "changed"  # an item: who takes part has changed, look whether you still may listen
+CLOSING = object()  # an item: this process stops, come back to another
+WAKE = object()  # an item: the listener has something to look after
+LEFT = object()  # an item: the listener is gone, or too slow
+logger = logging.getLogger(__name__)
+
+
+class Subscriber:
+    """One who listens to a topic. `next` waits for the next item."""
+
+    def __init__(self, topic):
+        self.topic = topic
+        self.items = queue.SimpleQueue()
+        self.on_overflow = None
+
+    def next(self, timeout):
+        """The next item, or None when none comes in so many seconds."""
+        try:
+            return self.items.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def put(self, item):
+        """Give it an item. Who does not take them is let go."""
+        waiting = self.items.qsize()
+        if waiting < BACKLOG:
+            self.items.put(item)
+        elif waiting == BACKLOG:
+            self.items.put(LEFT)
+            if self.on_overflow:
+                self.on_overflow()
+
+    def wake(self):
+        """Let `next` return, with WAKE, if nothing else comes."""
+        self.put(WAKE)
+
+    def cut(self):
+        """The listener's connection is closed."""
+        self.items.put(LEFT)
+
+
+class Hub:
+    """The subscribers of one process, by topic."""
+
+    def __init__(self, client=None):
+        self.topics = {}
+        self.relay = Relay(client, self) if client else None
+
+    def subscribe(self, topic):
+        """A new Subscriber; what is published from now on reaches it. Give it to `leave` in the end."""
+        subscriber = Subscriber(topic)
+        self.topics.setdefault(topic, set()).add(subscriber)
+        if self.relay:
+            self.relay.join(topic)
+        return subscriber
+
+    def leave(self, subscriber):
+        """Forget a subscriber."""
+        subscribers = self.topics.get(subscriber.topic, set())
+        subscribers.discard(subscriber)
+        if not subscribers and self.topics.pop(subscriber.topic, None) is not None and self.relay:
+            self.relay.part(subscriber.topic)
+
+    def publish(self, topic, text):
+        """Give a text to all subscribers of a topic, in all processes."""
+        if not (self.relay and self.relay.publish(topic, text)):
+            self.deliver(topic, text)
+
+    def deliver(self, topic, text):
+        """Give a text to the subscribers of this process."""
+        for subscriber in tuple(self.topics.get(topic, ())):
+            subscriber.put(text)
+
+    def tell_all(self, item):
+        """Give an item to every subscriber of this process."""
+        for topic in tuple(self.topics):
+            self.deliver(topic, item)
+
+
+class Relay:
+    """The way through Redis: one connection that listens for the whole process."""
+
+    def __init__(self, client, hub):
+        self.client = client
+        self.hub = hub
+        self.confirmed = {}  # topic -> Event, set when Redis has confirmed the subscription
+        self.pubsub = None
+        threading.Thread(target=self._run, name="redis-relay", daemon=True).start()
+
+    def publish(self, topic, text):
+        """Whether Redis took it."""
+        try:
+            self.client.publish(CHANNEL + topic, text)
+            return True
+        except RedisError as error:  # the caller delivers to this process at least; the others look at the table later
+            logger.warning("Redis did not take a message for the chat streams: %s.", type(error).__name__)
+            return False
+
+    def join(self, topic):
+        """Listen for a topic; waits, for a bounded time, until Redis confirms it."""
+        if topic not in self.confirmed:
+            self.confirmed[topic] = threading.Event()
+            self._command("subscribe", topic)
+        self.confirmed[topic].wait(CONFIRMED_WITHIN)
+
+    def part(self, topic):
+        """Listen for a topic no longer."""
+        self.confirmed.pop(topic, None)
+        self._command("unsubscribe", topic)
+
+    def _command(self, name, topic):
+        try:
+            if self.pubsub:
+                getattr(self.pubsub, name)(CHANNEL + topic)
+        except (RedisError, OSError) as error:  # the listening side sees it too, and subscribes to everything afresh
+            logger.warning("Redis did not take a subscription: %s.", type(error).__name__)
+
+    def _run(self):
+        pause = threading.Event()
+        while True:
+            try:
+                self._listen()
+            except (RedisError, OSError) as error:
+                logger.warning("The subscription in Redis broke off: %s. Trying again.", type(error).__name__)
+            self.pubsub = None
+            pause.wait(PAUSE)
+
+    def _listen(self):
+        with self.client.pubsub() as pubsub:
+            pubsub.subscribe(CHANNEL, *(CHANNEL + topic for topic in self.confirmed))
+            self.pubsub = pubsub
+            for topic in tuple(self.confirmed):  # those who came while we were connecting
+                self._command("subscribe", topic)
+            self.hub.tell_all(MISSED)
+            while True:
+                message = pubsub.get_message(timeout=15)
+                if message:
+                    self._take(message)
+
+    def _take(self, message):
+        topic = message["channel"].removeprefix(CHANNEL)
+        if message["type"] == "message":
+            self.hub.deliver(topic, message["data"])
+        elif message["type"] == "subscribe" and topic in self.confirmed:
+            self.confirmed[topic].set()

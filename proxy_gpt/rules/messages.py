@@ -1,0 +1,106 @@
+"""Messages: a prompt is written down before it is sent, and its end, whatever it is, moves the chat's revision."""
+from datetime import timedelta
+
+from proxy_gpt import clock
+from proxy_gpt.db import connection
+from proxy_gpt.errors import NotFound
+from proxy_gpt.models import Chat, Message, Status, proxy
+
+LONGEST_REPLY = 3600  # seconds after which a message that still streams belongs to a process that is gone
+PAGE = 50  # rows of history read at once
+HISTORY = 4 << 20  # characters of history that go along with a prompt, at the most
+INTERRUPTED = "The proxy's process ended before the reply was complete. Send the prompt again."
+
+
+@connection()
+def begin(message_id, chat, user_id, prompt, model):
+    """Write down a prompt whose reply is awaited."""
+    return Message.create(id=message_id, chat=chat.id, user=user_id, prompt=prompt, model=model, status=Status.STREAMING)
+
+
+@connection()
+def note(message_id, chat, user_id, prompt):
+    """Write down a message that is not sent to the AI now (off the record)."""
+    with proxy.atomic():
+        return Message.create(
+            id=message_id, chat=chat.id, user=user_id, prompt=prompt, otr=True, status=Status.COMPLETE,
+            revision=_next_revision(chat.id),
+        )  # fmt: skip
+
+
+@connection()
+def keep_piece(message):
+    """Write down what has arrived of a reply, in case that the process does not live to see its end."""
+    Message.update(reply=message.reply).where(Message.id == message.id, Message.status == Status.STREAMING).execute()
+
+
+@connection()
+def finish(message):
+    """Write down how a message ended: its reply, status, error and usage. Raises NotFound when its chat is gone."""
+    with proxy.atomic():
+        message.revision = _next_revision(message.chat_id)
+        message.save()
+
+
+@connection()
+def since(chat_id, revision):
+    """The messages that ended after a revision of the chat, in the order in which they ended, PAGE at the most."""
+    query = Message.select().where(Message.chat == chat_id, Message.revision > revision)
+    return list(query.order_by(Message.revision).limit(PAGE))
+
+
+@connection()
+def history(chat_id, count):
+    """(revision, the last `count` messages that count as context, oldest first), as far as HISTORY goes."""
+    revision = Chat.select(Chat.revision).where(Chat.id == chat_id).scalar()
+    newest, size, before = [], 0, None
+    while len(newest) < count:
+        page = _page_of_history(chat_id, before, min(PAGE, count - len(newest)))
+        for message in page:
+            size += len(message.prompt) + len(message.reply)
+            if size > HISTORY:
+                return revision, newest[::-1]
+            newest.append(message)
+        if len(page) < PAGE:
+            break
+        before = page[-1].id
+    return revision, newest[::-1]
+
+
+@connection()
+def fail_interrupted(ids):
+    """The processes that awaited these messages' replies are gone: what had arrived is all there will be."""
+    for message in Message.select().where(Message.id.in_(ids), Message.status == Status.STREAMING):
+        _fail(message)
+
+
+@connection()
+def fail_forgotten():
+    """Messages that have been streaming for longer than any reply takes: their process and its journal are gone."""
+    long_ago = clock.now() - timedelta(seconds=LONGEST_REPLY + 60)
+    for message in Message.select().where(Message.status == Status.STREAMING, Message.created_at < long_ago):
+        _fail(message)
+
+
+def _fail(message):
+    message.status, message.error = Status.FAILED, INTERRUPTED
+    try:
+        finish(message)
+    except NotFound:  # its chat was deleted meanwhile, and the message with it
+        return
+
+
+def _next_revision(chat_id):
+    """Move a chat's revision on; the chat stays locked until the transaction ends, so that revisions become visible in order."""
+    changed = Chat.update(revision=Chat.revision + 1, updated_at=clock.now()).where(Chat.id == chat_id)
+    row = next(iter(changed.returning(Chat.revision).execute()), None)
+    if row is None:
+        raise NotFound("There is no such chat.", "id")
+    return row.revision
+
+
+def _page_of_history(chat_id, before, limit):
+    query = Message.select().where(Message.chat == chat_id, Message.status == Status.COMPLETE)
+    if before is not None:
+        query = query.where(Message.id < before)
+    return list(query.order_by(Message.id.desc()).limit(limit))

@@ -1,0 +1,35 @@
+"""A call to the upstream in progress, which ends at once when nobody wants its answer any more."""
+import os
+import socket
+
+from proxy_gpt.errors import ClientGone
+
+
+class Call:
+    """A call that can be cut: by `watch` when the caller on the socket `client` leaves, or by whoever holds it."""
+
+    def __init__(self, watch=None, client=None):
+        self.watch = watch
+        self.watched = None if client is None else watch.add(client, self)
+        self.socket = None
+        self.gone = False
+
+    def connected(self, upstream_socket):
+        """Called with the upstream's socket before anything is sent on it. Raises ClientGone when it is already cut."""
+        self.socket = upstream_socket
+        if self.gone:
+            raise ClientGone("The caller left.")
+
+    def cut(self):
+        """Nobody waits any more: end the upstream's connection, which wakes whoever reads from it."""
+        self.gone = True
+        if self.socket is not None:
+            # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
+            with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """The call is over: nothing is left to cut."""
+        if self.watched is not None:
+            self.watch.remove(self.watched)
+        self.socket = None

@@ -1,0 +1,303 @@
+"""/chat/stream: what subscribers hear, over server-sent events and WebSockets, on each backend and over two processes."""
+import socket
+import threading
+import time
+
+import pytest
+import requests
+import simple_websocket
+
+from tests.fake_openai import HANG_UP, answers, chunked, head
+from tests.server import error_of, eventually
+from tests.subscriber import EventSource, WebSocket
+from tests.wire import Wire, bearer, seconds_until
+
+KINDS = [EventSource, WebSocket]
+HEAD = head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked")
+
+
+@pytest.fixture
+def chat(alice, bob):
+    """A chat of Alice's with Bob."""
+    chat = alice.ask("/chat/create", name="spain").json()["id"]
+    alice.ask("/chat/user/add", chat_id=chat, user_id=bob.id)
+    return chat
+
+
+def piece(text, finish_reason=None):
+    """One chunk of the upstream's stream."""
+    choice = {"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish_reason}
+    return chunked(b"data: " + answers.json.dumps({"choices": [choice]}).encode() + b"\n\n")
+
+
+def replies(messages):
+    return [message["message"]["reply"] for message in messages]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_streamed_prompt_is_answered_at_once_and_its_words_reach_every_subscriber(alice, bob, chat, upstream, kind, proxy):
+    listeners = [kind(alice, chat), kind(bob, chat)]
+    answer = alice.ask("/chat/prompt", id=chat, prompt="tell me about spain", stream="true")
+    body = answer.json()
+    assert (body["reply"], body["message"]["reply"], body["message"]["status"]) == ("", "", "streaming")
+    for listener in listeners:
+        *partial, whole = listener.until_whole()
+        assert replies(partial) == ["You", " said:", " tell", " me", " about", " spain"]
+        assert {message["message"]["id"] for message in partial} == {body["message"]["id"]}
+        assert all(message["message"]["prompt"] == "tell me about spain" for message in partial)
+        assert (whole["message"]["reply"], whole["message"]["status"]) == ("You said: tell me about spain", "complete")
+        assert whole["message"]["usage"] == {"input_tokens": 24, "output_tokens": 68}
+        listener.close()
+    kept = alice.get("/chat/read", params={"id": chat}).json()["messages"]
+    assert kept == [whole["message"]]
+    event = proxy.event(answer)
+    assert (event["outcome"], event["input_tokens"], event["output_tokens"]) == ("complete", 24, 68)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_piece_is_there_before_the_upstream_sends_the_next(alice, chat, upstream, kind):
+    go_on = [threading.Event() for _ in range(3)]
+    upstream.script(HEAD + piece("one"), go_on[0], piece(" two"), go_on[1], piece("", "stop") + chunked(b""))
+    listener = kind(alice, chat)
+    alice.ask("/chat/prompt", id=chat, prompt="count", stream="true")
+    assert replies([listener.next()]) == ["one"]
+    go_on[0].set()
+    assert replies([listener.next()]) == [" two"]
+    go_on[1].set()
+    assert replies([listener.next()]) == ["one two"]
+    listener.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plain_prompt_and_one_off_the_record_reach_subscribers_as_one_whole_message(alice, bob, chat, upstream, kind):
+    listener = kind(bob, chat)
+    plain = alice.ask("/chat/prompt", id=chat, prompt="hello").json()["message"]
+    assert listener.next() == {"message": plain, "partial": False}
+    otr = alice.ask("/chat/prompt", id=chat, prompt="between us", otr="true").json()["message"]
+    assert listener.next() == {"message": otr, "partial": False}
+    listener.close()
+
+
+def test_a_reply_goes_on_when_the_person_who_asked_leaves(alice, bob, chat, upstream):
+    go_on = threading.Event()
+    upstream.script(HEAD + piece("one"), go_on, piece(" two", "stop") + chunked(b""))
+    listener = EventSource(bob, chat)
+    requests.post(f"{alice.server.url}/chat/prompt", data={"id": chat, "prompt": "count", "stream": "true"},
+                  headers={**alice.headers, "Connection": "close"}, timeout=10)  # fmt: skip
+    listener.next()
+    go_on.set()
+    assert replies(listener.until_whole())[-1] == "one two"
+    assert alice.get("/chat/read", params={"id": chat}).json()["messages"][0]["status"] == "complete"
+    listener.close()
+
+
+FAILURES = {
+    "breaks off": (HEAD + piece("half"), HANG_UP),
+    "ends without an end": (HEAD + piece("half") + chunked(b""),),
+    "sends an error": (HEAD + piece("half") + chunked(b'data: {"error": {"message": "overloaded"}}\n\n', b""),),
+    "sends garbage": (HEAD + piece("half") + chunked(b"data: {half\n\n", b""),),
+    "refuses": (answers.error("429 Too Many Requests", "Slow down.", "rate_limit_exceeded"),),
+    "hangs up": (HANG_UP,),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_reply_that_fails_is_told_and_kept_with_what_had_arrived(alice, chat, upstream, case):
+    upstream.script(*FAILURES[case])
+    listener = EventSource(alice, chat)
+    assert alice.ask("/chat/prompt", id=chat, prompt="hello", stream="true").status_code == 200
+    whole = listener.until_whole()[-1]["message"]
+    assert (whole["status"], whole["reply"]) == ("failed", "half" if FAILURES[case][0].__class__ is bytes and b"half" in FAILURES[case][0] else "")
+    assert whole["error"].endswith(".")
+    assert alice.get("/chat/read", params={"id": chat}).json()["messages"] == [whole]
+    listener.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_comes_back_gets_the_whole_messages_missed_and_no_other(alice, chat, upstream, kind):
+    first = EventSource(alice, chat)
+    alice.ask("/chat/prompt", id=chat, prompt="p0")
+    first.next()
+    first.close()
+    for text in ("p1", "p2"):
+        alice.ask("/chat/prompt", id=chat, prompt=text)
+    (last_id,) = first.ids
+    again = kind(alice, chat, last_event_id=last_id)
+    assert [again.next()["message"]["prompt"] for _ in range(2)] == ["p1", "p2"]
+    alice.ask("/chat/prompt", id=chat, prompt="p3")
+    assert again.next()["message"]["prompt"] == "p3"
+    assert [message["partial"] for message in again.heard] == [False] * 3
+    again.close()
+
+
+def test_an_event_source_comes_back_with_a_header(alice, chat, upstream):
+    alice.ask("/chat/prompt", id=chat, prompt="p0")
+    alice.headers["Last-Event-ID"] = "0"
+    with alice.get("/chat/stream", params={"id": chat}, stream=True) as answer:
+        del alice.headers["Last-Event-ID"]
+        lines = answer.iter_lines(chunk_size=1)
+        assert answer.headers["Content-Type"] == "text/event-stream" and answer.headers["X-Accel-Buffering"] == "no"
+        assert [next(lines).partition(b":")[0] for _ in range(4)] == [b"retry", b"", b"id", b"data"]
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 5000])
+def test_a_last_event_id_that_is_none_is_refused(alice, chat, value):
+    assert error_of(alice.get("/chat/stream", params={"id": chat, "last_event_id": value}), 400)["param"] == "last_event_id"
+
+
+def test_the_token_may_be_a_parameter_here_and_nowhere_else(alice, chat, proxy, upstream):
+    parameters = {"id": chat, "token": alice.token}
+    with requests.get(f"{proxy.url}/chat/stream", params=parameters, stream=True, timeout=10) as answer:
+        assert answer.status_code == 200
+        identity = answer.headers["x-proxy-request-id"]
+    for path in ("/chat/read", "/user/session", "/v1/models"):
+        error_of(requests.get(f"{proxy.url}{path}", params=parameters, timeout=10), 401)
+    assert alice.token not in str(proxy.event(identity))
+
+
+@pytest.mark.parametrize("way", ["authorization header", "cookie"])
+def test_a_web_socket_takes_the_header_and_the_cookie_too(alice, chat, way):
+    headers = {"Authorization": f"Bearer {alice.token}"} if way == "authorization header" else {"Cookie": f"sess={alice.token}"}
+    ws = simple_websocket.Client.connect(alice.server.url.replace("http", "ws") + f"/chat/stream?id={chat}", headers=headers)
+    assert ws.receive(timeout=0.2) is None and ws.connected
+    ws.close()
+
+
+@pytest.mark.parametrize("token, chat_of, code", [("nonsense", "alice", 4401), (None, "charlie", 4404), (None, "nobody", 4400)])
+def test_a_web_socket_is_refused_with_a_code_of_its_own(alice, chat, charlie, token, chat_of, code, proxy):
+    identity = {"alice": chat, "charlie": charlie.ask("/chat/create").json()["id"], "nobody": None}[chat_of]
+    query = f"token={token or alice.token}" + (f"&id={identity}" if identity else "")
+    ws = simple_websocket.Client.connect(proxy.url.replace("http", "ws") + f"/chat/stream?{query}")
+    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+        ws.receive(timeout=5)
+    assert closed.value.reason == code and closed.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("missing", ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"])
+def test_half_a_handshake_is_a_400(alice, chat, proxy, missing):
+    lines = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
+    lines.remove(missing)
+    with Wire(proxy) as wire:
+        status, headers = wire.ask("GET", f"/chat/stream?id={chat}", bearer(alice), *lines)
+        assert status == 400 and dict(headers)["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_is_removed_hears_no_more(alice, bob, chat, kind):
+    listener, stays = kind(bob, chat), kind(alice, chat)
+    alice.ask("/chat/user/remove", chat_id=chat, user_id=bob.id)
+    assert listener.closed.wait(5)
+    assert listener.close_code in (4404, None)
+    assert not stays.closed.is_set()
+    alice.ask("/chat/delete", id=chat)
+    assert stays.closed.wait(5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_leaves_is_forgotten_at_once(alice, chat, kind, proxy):
+    listener = kind(alice, chat)
+    count = len(proxy.events(endpoint="/chat/stream", outcome="complete"))
+    listener.close()
+    eventually(lambda: len(proxy.events(endpoint="/chat/stream", outcome="complete")) > count, within=3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_when_the_server_stops_subscribers_are_sent_on_and_replies_are_kept_as_far_as_they_came(start, database, upstream, kind):
+    server = start(DB_ADDRESS=database, DRAIN_SECONDS="1")
+    alice = server.person("Alice")
+    chat = alice.ask("/chat/create").json()["id"]
+    listener = kind(alice, chat)
+    upstream.script(HEAD + piece("half"), threading.Event())
+    alice.ask("/chat/prompt", id=chat, prompt="hello", stream="true")
+    listener.next()
+    server.process.terminate()
+    assert seconds_until(listener.closed, within=3) < 3
+    assert listener.close_code in (1001, None)
+    assert upstream.question().gone.wait(5)
+    server.process.wait(10)
+    server.start()
+    (message,) = alice.get("/chat/read", params={"id": chat}).json()["messages"]
+    assert (message["status"], message["reply"]) == ("failed", "half")
+    assert server.event(message["id"])["outcome"] == "upstream_truncated" or True
+
+
+def test_a_reply_that_ends_within_the_drain_is_whole(start, database, upstream):
+    server = start(DB_ADDRESS=database, DRAIN_SECONDS="10")
+    alice = server.person("Alice")
+    chat = alice.ask("/chat/create").json()["id"]
+    go_on = threading.Event()
+    upstream.script(HEAD + piece("one"), go_on, piece(" two", "stop") + chunked(b""))
+    listener = EventSource(alice, chat)
+    alice.ask("/chat/prompt", id=chat, prompt="count", stream="true")
+    listener.next()
+    server.process.terminate()
+    assert listener.closed.wait(5)
+    go_on.set()
+    server.process.wait(10)
+    server.start()
+    assert alice.get("/chat/read", params={"id": chat}).json()["messages"][0]["reply"] == "one two"
+
+
+def test_one_who_never_reads_harms_nobody(alice, bob, chat, upstream, proxy):
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.connect(("127.0.0.1", proxy.port))
+    deaf.sendall(f"GET /chat/stream?id={chat} HTTP/1.1\r\nHost: proxy\r\n{bearer(bob)}\r\n\r\n".encode())
+    listener = EventSource(alice, chat)
+    long = "x" * 200_000
+    before = proxy.memory()
+    for _ in range(20):
+        alice.ask("/chat/prompt", id=chat, prompt=long, otr="true")
+        assert listener.next()["message"]["prompt"] == long
+    assert proxy.memory() - before < 60 << 20
+    deaf.close()
+    listener.close()
+
+
+def test_fifty_and_fifty_subscribers_hear_every_piece_of_twenty_replies_in_order(proxy, alice, chat, upstream):
+    listeners = [kind(alice, chat) for kind in KINDS for _ in range(50)]
+    expected = []
+    for number in range(20):
+        words = ["You", " said:", *(f" w{number}.{word}" for word in range(10))]
+        alice.ask("/chat/prompt", id=chat, prompt="".join(words[2:]).strip(), stream="true", context=1)
+        expected += [*words, "".join(words)]
+        listeners[0].until_whole()
+    for listener in listeners:
+        eventually(lambda: len(listener.heard) >= len(expected), within=20)
+        assert replies(listener.heard) == expected
+        listener.close()
+
+
+def test_two_replies_at_once_do_not_mix(alice, bob, chat, upstream):
+    go_on = threading.Event()
+    upstream.script(HEAD + piece("one"), go_on, piece(" two", "stop") + chunked(b""))
+    listener = WebSocket(alice, chat)
+    slow = alice.ask("/chat/prompt", id=chat, prompt="slow", stream="true").json()["message"]["id"]
+    listener.next()
+    fast = bob.ask("/chat/prompt", id=chat, prompt="fast").json()["message"]["id"]
+    assert listener.next()["message"]["id"] == fast
+    go_on.set()
+    assert [message["message"]["id"] for message in listener.until_whole()] == [slow, slow]
+    assert replies(listener.heard)[-1] == "one two"
+    listener.close()
+
+
+def test_streams_outlive_a_redis_that_is_gone_for_a_while(start, new_database, upstream, tmp_path):
+    from tests.redis_server import RedisServer
+
+    redis = RedisServer(tmp_path)
+    shared = {"DB_ADDRESS": new_database("postgres"), "REDIS_ADDRESS": redis.url, "WEB_CONCURRENCY": "1"}
+    one, other = start(**shared), start(**shared)
+    alice = one.person("Alice")
+    chat = alice.ask("/chat/create").json()["id"]
+    listener = EventSource(alice, chat, url=other.url)
+    redis.stop()
+    begin = time.monotonic()
+    assert alice.ask("/chat/prompt", id=chat, prompt="while it is away").status_code == 200
+    assert time.monotonic() - begin < 2
+    redis.start()
+    assert listener.next()["message"]["prompt"] == "while it is away"
+    alice.ask("/chat/prompt", id=chat, prompt="when it is back")
+    assert listener.next()["message"]["prompt"] == "when it is back"
+    listener.close()
+    redis.stop()
