@@ -1,4 +1,5 @@
 """`proxy-admin` as its users run it: the real command in a process of its own, with or without a terminal."""
+import json
 import os
 import pty
 import select
@@ -61,6 +62,11 @@ class Admin:
     def events(self):
         """The events of the admin command, oldest first."""
         return self.rows("SELECT * FROM events WHERE kind = 'admin' ORDER BY timestamp, id")
+
+
+def listed(admin, *options):
+    """The usernames that `list` finds."""
+    return [user["username"] for user in json.loads(admin.ok("list", "--json", *options))]
 
 
 class Terminal:

@@ -1,13 +1,11 @@
-"""`proxy-admin`: what it prints, what it changes, what it writes down, and how it says no."""
+"""`proxy-admin`: what it prints, what it changes, and what it writes down."""
 import json
-import socket
 import threading
-import time
 
 import pytest
 import requests
 
-from tests.admin import Admin
+from tests.admin import Admin, listed
 from tests.conftest import numbers
 from tests.server import eventually, execute_on_database
 
@@ -34,11 +32,6 @@ def peopled(tmp_path_factory, new_database, backend):
 def at_server(tmp_path, proxy):
     """The command for the database of the server that runs."""
     return Admin(tmp_path, proxy.database)
-
-
-def listed(admin, *options):
-    """The usernames that `list` finds."""
-    return [user["username"] for user in json.loads(admin.ok("list", "--json", *options))]
 
 
 def test_the_list_has_everybody_in_order_and_aligned(peopled):
@@ -82,7 +75,7 @@ def test_a_user_is_shown_by_id_and_by_name(peopled):
     assert list(user) == [*KEYS, "teams"] and user["teams"] == []
     assert json.loads(peopled.ok("user", user["id"], "--json")) == user
     lines = peopled.ok("user", "alice").splitlines()
-    assert lines[0] == f"id          {user['id']}" and lines[1:4] == ["username    alice", "first name  Alice", "last name   Liddell"]
+    assert lines[:4] == [f"id          {user['id']}", "username    alice", "first name  Alice", "last name   Liddell"]
 
 
 def test_a_name_that_is_somebody_elses_id_does_not_stand_for_that_user(admin):
@@ -97,13 +90,11 @@ def test_a_name_that_is_somebody_elses_id_does_not_stand_for_that_user(admin):
 
 def test_teams_are_shown_with_the_user(admin):
     admin.ok("create", "alice", "pw")
-    alice = admin.rows("SELECT id FROM users")[0]["id"]
-    now = "2026-01-01T00:00:00.000000Z"
-    execute_on_database(
-        admin.database, "INSERT INTO teams (id, name, description, owner_id, created_at, updated_at) VALUES ('t', 'red\x1b', '', ?, ?, ?)",
-        alice, now, now,
-    )  # fmt: skip
-    execute_on_database(admin.database, "INSERT INTO team_members (id, team_id, user_id, created_at) VALUES ('m', 't', ?, ?)", alice, now)
+    for statement in (
+        "INSERT INTO teams (id, name, description, owner_id, created_at, updated_at) SELECT 't', 'red\x1b', '', id, created_at, created_at FROM users",
+        "INSERT INTO team_members (id, team_id, user_id, created_at) SELECT 'm', 't', id, created_at FROM users",
+    ):
+        execute_on_database(admin.database, statement)
     assert json.loads(admin.ok("user", "alice", "--json"))["teams"] == [{"id": "t", "name": "red\x1b"}]
     assert "teams       red\\x1b (t)\n" in admin.ok("user", "alice")
 
@@ -155,15 +146,7 @@ def test_the_password_is_asked_for_twice_and_not_shown(at_server, proxy, newcome
     assert log_in(proxy, newcomer.name, "typed well").status_code == 200
 
 
-def test_leaving_the_prompt_changes_nothing(peopled):
-    before = peopled.rows("SELECT * FROM users")
-    terminal = peopled.at_a_terminal("reset", "alice")
-    terminal.answer("Password: ", "\x03")
-    assert terminal.end()[0] == 1
-    assert peopled.rows("SELECT * FROM users") == before
-
-
-@pytest.mark.parametrize("line", ["new\n", "new\r\n", "new", "new\nsecond line\n"])
+@pytest.mark.parametrize("line", ["new\r\n", "new\nsecond line\n"])
 def test_a_password_by_stdin_is_the_first_line(at_server, proxy, newcomer, line):
     at_server.ok("reset", newcomer.name, "--password-stdin", stdin=line)
     assert log_in(proxy, newcomer.name, "new").status_code == 200
@@ -250,100 +233,18 @@ def test_nothing_secret_is_ever_printed(at_server, proxy):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("user", "nobody"), "'nobody'"), (("reset", "nobody", "pw"), "'nobody'"), (("create", "ALICE", "pw"), "'ALICE' is taken"),
-    (("create", " ", "pw"), "'username'"), (("create", "a\nb", "pw"), "'username'"), (("create", "new", ""), "'password'"),
-    (("create", "new", "p" * 1025), "'password'"), (("create", "new", "pw", "--first-name", "x" * 255), "'first_name'"),
-    (("reset", "alice", ""), "'password'"), (("reset", "alice", b"\xff"), "'password'"), (("user", b"\xff"), "'user'"),
-    (("list", "--search", b"\xff"), "'search'"),
 ])  # fmt: skip
-def test_what_is_refused_says_so_and_changes_nothing(peopled, arguments, words):
+def test_who_is_not_there_or_there_already_is_named(peopled, arguments, words):
     before = peopled.rows("SELECT * FROM users")
     assert words in peopled.refused(*arguments)
     assert peopled.rows("SELECT * FROM users") == before
-
-
-@pytest.mark.parametrize("stdin", ["", "\n", "p" * 1025, "a\0b\n", "\udcff\n"])
-def test_a_bad_password_by_stdin_is_refused(peopled, stdin):
-    before = peopled.rows("SELECT * FROM users")
-    assert "'password'" in peopled.refused("reset", "alice", "--password-stdin", stdin=stdin)
-    assert peopled.rows("SELECT * FROM users") == before
-
-
-@pytest.mark.parametrize("arguments", [
-    (), ("nothing",), ("user",), ("create",), ("user", "a", "b"), ("list", "--limit", "0"), ("list", "--limit", "x"), ("list", "--wrong"),
-    ("reset", "alice"), ("reset", "alice", "pw", "--password-stdin"), ("--database",),
-])  # fmt: skip
-def test_a_wrong_call_exits_with_2_and_shows_how(tmp_path, arguments):
-    assert "Usage: proxy-admin" in Admin(tmp_path).wrong(*arguments)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("user", "alice"), ("reset", "alice", "pw")])
-def test_a_sqlite_file_that_is_not_there_is_named_and_not_made(tmp_path, arguments):
-    assert "'proxy.db'" in Admin(tmp_path).refused(*arguments)
-    assert f"'{tmp_path / 'other.db'}'" in Admin(tmp_path, f"sqlite:///{tmp_path / 'other.db'}").refused(*arguments)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_creating_a_user_may_make_the_sqlite_file(tmp_path):
-    admin = Admin(tmp_path)
-    admin.ok("create", "alice", "pw")
-    assert listed(admin) == ["alice"]
-    assert [path.name for path in tmp_path.iterdir()] == ["proxy.db"]
-
-
-def test_a_sqlite_file_that_cannot_be_used_is_refused(tmp_path):
-    (tmp_path / "text").write_text("This is no database. " * 100)
-    for path in ("text", ".", "missing/proxy.db"):
-        assert "database" in Admin(tmp_path, f"sqlite:///{path}").refused("create", "alice", "pw")
-    assert (tmp_path / "text").read_text() == "This is no database. " * 100
-
-
-@pytest.mark.parametrize("address", ["proxy.db", "mysql://u:hidden@h/d", "postgresql://u:hidden@h:0/d", "sqlite:///", "http://[hidden"])
-def test_a_bad_address_is_refused_without_showing_it(tmp_path, address):
-    said = Admin(tmp_path, address).refused("list")
-    assert said.startswith("--database must ") and "hidden" not in said
-    said = Admin(tmp_path).refused("list", DB_ADDRESS=address)
-    assert said.startswith("DB_ADDRESS must ") and "hidden" not in said
-
-
-def test_a_postgresql_that_cannot_be_reached_is_a_sentence_in_bounded_time(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        begin = time.monotonic()
-        said = Admin(tmp_path, f"postgresql://alice:hidden@127.0.0.1:{port}/proxy").refused("list")
-        assert 3 < time.monotonic() - begin < 10
-    for address in (f"127.0.0.1:{port}/proxy", "127.0.0.1:1/proxy?wrong=hidden", "no-such-host.invalid/proxy"):
-        said += Admin(tmp_path, f"postgresql://alice:hidden@{address}").refused("reset", "alice", "pw")
-    assert "The database cannot be opened" in said and "hidden" not in said
 
 
 def test_the_settings_of_the_server_are_used_and_only_the_needed_ones(tmp_path, peopled):
     admin = Admin(tmp_path)
     (tmp_path / ".env").write_text(f"DB_ADDRESS={peopled.database}\nAPI_URL=nonsense\nWEB_CONCURRENCY=9\nPORT=x\n")
     assert listed(admin, "--search", "alice") == ["alice"]
-    assert listed(admin, "--search", "alice") == ["alice"]
     assert "DATABASE_URL must" in admin.refused("list", DB_ADDRESS="", DATABASE_URL="wrong")
     (tmp_path / ".env").unlink()
     for name in ("DB_ADDRESS", "DATABASE_URL"):
         assert json.loads(admin.ok("list", "--json", "--limit", "1", **{name: peopled.database}))[0]["username"] == "alice"
-
-
-def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / ".env").write_bytes(b"DB_ADDRESS=\xff")
-    assert ".env" in Admin(tmp_path).refused("list")
-
-
-def test_a_new_password_has_the_least_length_of_the_settings(peopled):
-    before = peopled.rows("SELECT * FROM users")
-    for arguments in (("create", "new", "1234567"), ("reset", "alice", "1234567")):
-        assert "8 to 1024" in peopled.refused(*arguments, PASSWORD_MIN_LENGTH="8")
-        assert "PASSWORD_MIN_LENGTH must" in peopled.refused(*arguments, PASSWORD_MIN_LENGTH="x")
-    assert peopled.rows("SELECT * FROM users") == before
-    assert listed(peopled, "--limit", "1") == ["alice"]
-    assert peopled.run("list", PASSWORD_MIN_LENGTH="x").returncode == 0
-
-
-def test_help_is_there_for_every_command(tmp_path):
-    admin = Admin(tmp_path)
-    for arguments in ((), ("list",), ("user",), ("create",), ("reset",)):
-        assert "Usage: proxy-admin" in admin.ok(*arguments, "--help", DB_ADDRESS="nonsense")

@@ -37,8 +37,8 @@ def test_hashing_loads_no_server_either():
 
 
 def test_under_gevent_work_that_takes_long_runs_in_a_real_thread():
-    code = "from gevent import monkey; monkey.patch_all()\n"
-    code += "import threading; from proxy_gpt import offload; assert offload.run(threading.get_native_id) != threading.get_native_id()"
+    code = "from gevent import monkey; monkey.patch_all(); from threading import get_native_id as thread\n"
+    code += "from proxy_gpt import offload; assert offload.run(thread) != thread()"
     assert "gevent" in loaded(code)
 
 
