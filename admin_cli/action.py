@@ -12,7 +12,9 @@ from proxy_gpt.errors import ProxyError, SettingError, Unavailable
 from proxy_gpt.rules import audit
 
 SECRET = ("password",)  # parameters that no event may have
-CANNOT_OPEN = "The database cannot be opened: check its address and password, and that it runs and is not locked."
+CANNOT_OPEN = (
+    "The database cannot be opened: check its address and password, that it runs and is not locked, and that you may write to it."
+)
 
 
 def action(creates=False):
@@ -44,14 +46,12 @@ def recorded(message, user_id=None):
 
 def open_database(creates):
     """Open the database of the option or of the settings, with its tables. Raises SettingError when that cannot be."""
-    context = click.get_current_context()
-    address = context.obj and config.check_database(context.obj, "--database") or config.load_database()
+    option = click.get_current_context().obj
+    address = config.load_database() if option is None else config.check_database(option, "--database")
     if not (creates or db.is_postgres(address) or os.path.exists(address)):
         raise SettingError(f"There is no SQLite file '{address}': name the right one with --database, or start the server once.")
-    database = db.open_database(address)
-    context.call_on_close(database.close_all)
     try:
-        db.bind(database)
+        db.bind(db.open_database(address))
     except (peewee.OperationalError, peewee.InterfaceError):  # its text may hold the password
         raise Unavailable(CANNOT_OPEN) from None
 

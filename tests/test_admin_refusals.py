@@ -91,6 +91,10 @@ def test_a_postgresql_that_cannot_be_reached_is_a_sentence_in_bounded_time(tmp_p
     assert "The database cannot be opened" in said and "hidden" not in said
 
 
+def test_an_empty_address_is_not_the_settings_one(tmp_path):
+    assert Admin(tmp_path).refused("--database", "", "list").startswith("--database must ")
+
+
 def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / ".env").write_bytes(b"DB_ADDRESS=\xff")
     assert ".env" in Admin(tmp_path).refused("list")
