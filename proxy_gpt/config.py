@@ -40,7 +40,7 @@ def load(environ=None, folder="."):
 
     Raises SettingError with one sentence that names the setting.
     """
-    read = _Reader({**dotenv_values(os.path.join(folder, ".env")), **(os.environ if environ is None else environ)})
+    read = _reader(environ, folder)
     host, port = read.address()
     redis = read.url("REDIS_ADDRESS", "REDIS_URL", schemes=("redis", "rediss", "unix"))
     return Settings(
@@ -52,7 +52,7 @@ def load(environ=None, folder="."):
         port=port,
         workers=read.workers(redis),
         session_days=read.number("SESSION_DAYS", 365, least=1, most=36500),
-        password_min_length=read.number("PASSWORD_MIN_LENGTH", 1, least=1, most=1024),
+        password_min_length=read.password_min_length(),
         redirect_hosts=frozenset(read.names("REDIRECT_HOSTS")),
         trusted_proxies=read.networks("TRUSTED_PROXIES", ("127.0.0.1", "::1")),
         allow_organization=read.switch("ALLOW_ORGANIZATION"),
@@ -63,6 +63,24 @@ def load(environ=None, folder="."):
         drain_seconds=read.number("DRAIN_SECONDS", 30, least=0, most=3600),
         models=read.pairs("MODELS", "gpt-3=gpt-4o-mini,gpt-4=gpt-4o"),
     )
+
+
+def load_database(environ=None, folder="."):
+    """The setting `database` alone, for who needs no server: a bad value of another setting does not matter."""
+    return _reader(environ, folder).database()
+
+
+def load_password_min_length(environ=None, folder="."):
+    """The setting `password_min_length` alone."""
+    return _reader(environ, folder).password_min_length()
+
+
+def _reader(environ, folder):
+    try:
+        written = dotenv_values(os.path.join(folder, ".env"))
+    except (OSError, UnicodeError):
+        raise SettingError("The file .env cannot be read: it must be UTF-8 text, and yours to read.") from None
+    return _Reader({**written, **(os.environ if environ is None else environ)})
 
 
 class _Reader:
@@ -129,6 +147,9 @@ class _Reader:
         if not value:
             return "proxy.db"
         return check_database(value, name)
+
+    def password_min_length(self):
+        return self.number("PASSWORD_MIN_LENGTH", 1, least=1, most=1024)
 
     def address(self):
         """(host, port) from ADDRESS, else PORT, else every address and 8080."""

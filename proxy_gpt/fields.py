@@ -4,12 +4,12 @@ from urllib.parse import parse_qsl
 
 from flask import request
 
+from proxy_gpt.characters import NOT_UTF8, check_characters
 from proxy_gpt.errors import BadRequest, UnsupportedType
 from proxy_gpt.events import keep_fields
 
 MOST_FIELDS = 1000
 FORMS = ("", "application/x-www-form-urlencoded", "application/json")
-NOT_UTF8 = "is not valid UTF-8. Encode it as UTF-8 and try again."
 REQUIRED = object()
 
 
@@ -42,15 +42,6 @@ class Fields:
 
 class Repeated(list):
     """The values of one form field, which may be there many times (a JSON array is a plain list)."""
-
-
-def check_characters(name, value):
-    """The text, if a database can hold it. Raises BadRequest for NUL, lone surrogates and what was not UTF-8."""
-    if "\0" in value:
-        raise BadRequest(f"The field '{name}' has a NUL character. Remove it.", name)
-    if "\ufffd" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadRequest(f"The field '{name}' {NOT_UTF8}", name)
-    return value
 
 
 def read():

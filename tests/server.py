@@ -15,7 +15,7 @@ import psycopg2
 import requests
 
 BIN = Path(sys.executable).parent
-OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "JOURNAL_")
+OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "JOURNAL_", "PASSWORD_")
 
 
 def free_port():
@@ -160,16 +160,28 @@ class Person(requests.Session):
 
 
 def query_database(address, query, *values):
-    """The rows of a query on SQLite or PostgreSQL, as dictionaries."""
+    """The rows of a query (with ? for values) on SQLite or PostgreSQL, as dictionaries."""
+    with _executed(address, query, values) as cursor:
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def execute_on_database(address, statement, *values):
+    """Change something behind the server's back."""
+    with _executed(address, statement, values):
+        pass
+
+
+@contextlib.contextmanager
+def _executed(address, query, values):
     if address.startswith("sqlite:///"):
         connection = sqlite3.connect(address.removeprefix("sqlite:///"))
     else:
         connection, query = psycopg2.connect(address), query.replace("?", "%s")
-    with contextlib.closing(connection):
+    with contextlib.closing(connection), connection:
         cursor = connection.cursor()
         cursor.execute(query, values)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        yield cursor
 
 
 def error_of(answer, status):

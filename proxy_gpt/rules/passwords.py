@@ -1,6 +1,4 @@
 """Passwords: how long, how hashed, how compared."""
-from werkzeug.security import check_password_hash, generate_password_hash
-
 from proxy_gpt import offload
 from proxy_gpt.errors import BadRequest
 
@@ -14,9 +12,13 @@ def digest(password, shortest=1, field="password"):
     """The salted scrypt hash of a new password of `shortest` to 1024 characters. Raises BadRequest naming the field."""
     if not shortest <= len(password) <= LONGEST:
         raise BadRequest(f"The field '{field}' must have {shortest} to {LONGEST} characters.", field)
+    from werkzeug.security import generate_password_hash  # here, since it loads half a web server
+
     return offload.run(generate_password_hash, password, METHOD)
 
 
 def fits(password, password_hash):
     """Whether the password belongs to the hash; None stands for nobody's hash and takes as long."""
+    from werkzeug.security import check_password_hash
+
     return offload.run(check_password_hash, password_hash or NOBODY, password[: LONGEST + 1])

@@ -15,11 +15,23 @@ LONGEST_NAME = 254
 
 def create(username, password, first_name="", last_name="", shortest_password=1):
     """Make a new user. Raises Conflict when the name is taken, BadRequest for names and passwords that cannot be."""
+    user = prepare(username, password, first_name, last_name, shortest_password)
+    insert(user)
+    return user
+
+
+def prepare(username, password, first_name="", last_name="", shortest_password=1):
+    """A new user, checked and hashed, whom `insert` then stores: no transaction need wait for the hash. Raises as `create`."""
     names = _checked_names(username=username, first_name=first_name, last_name=last_name)
     _require_free(names["username_key"], username)  # before the hash, which costs much more
-    password_hash = passwords.digest(password, shortest_password)
-    with connection(), _unique(username):
-        return User.create(password_hash=password_hash, **names)
+    return User(password_hash=passwords.digest(password, shortest_password), **names)
+
+
+@connection()
+def insert(user):
+    """Store a prepared user. Raises Conflict when the name was taken meanwhile."""
+    with _unique(user.username):
+        user.save(force_insert=True)
 
 
 @connection()
@@ -40,7 +52,27 @@ def by_id(user_id):
 @connection()
 def by_name(username):
     """The user of this name, whatever its case. Raises NotFound."""
-    return _found(User.get_or_none(User.username_key == key(username)))
+    return _found(User.get_or_none(User.username_key == key(username)), f"There is no user with the name '{username}'.")
+
+
+@connection()
+def by_id_or_name(wanted):
+    """The user with this id, else of this name. Raises NotFound."""
+    user = User.get_or_none(User.id == wanted) or User.get_or_none(User.username_key == key(wanted))
+    return _found(user, f"There is no user with the id or name '{wanted}'.")
+
+
+@connection()
+def search(text="", limit=100, after=""):
+    """Up to `limit` users whose username, first or last name has this text in it, oldest first, after the one with this id.
+
+    The case does not matter; in first and last names that holds for ASCII on SQLite.
+    """
+    found = User.select().where(User.id > after).order_by(User.id).limit(limit)
+    if text:
+        names = User.username_key.contains(key(text)) | User.first_name.contains(text) | User.last_name.contains(text)
+        found = found.where(names)
+    return list(found)
 
 
 @connection()
@@ -119,7 +151,7 @@ def _share_team(one, other):
     return TeamMember.select().where(TeamMember.user == other, TeamMember.team.in_(teams)).exists()
 
 
-def _found(user):
+def _found(user, otherwise="There is no such user."):
     if not user:
-        raise NotFound("There is no such user.", "id")
+        raise NotFound(otherwise, "id")
     return user

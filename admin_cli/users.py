@@ -1,0 +1,76 @@
+"""Commands about people."""
+import click
+
+from admin_cli.action import action, recorded
+from admin_cli.output import columns, json_option, print_aligned, print_json, print_table, printable
+from admin_cli.passwords import new_password
+from proxy_gpt.rules import passwords, teams, users
+
+LISTED = ("id", "username", "first_name", "last_name", "created_at")
+SHOWN = (*LISTED, "updated_at")
+
+
+@click.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
+@click.option("--after", metavar="ID", default="", help="Only those who came after the user with this id.")
+@click.option("--search", metavar="TEXT", default="", help="Only those with this text in the username, first or last name.")
+@json_option
+@action()
+def list_users(limit, after, search, as_json):
+    """List the users, oldest first."""
+    with recorded("Listed users."):
+        found = users.search(search, limit + 1, after)
+    page = [columns(user, SHOWN) for user in found[:limit]]
+    if as_json:
+        print_json(page)
+        return
+    print_table(page, LISTED)
+    if len(found) > limit:
+        click.echo(f"There are more: go on with --after {page[-1]['id']}", err=True)
+
+
+@click.command("user")
+@click.argument("user", metavar="ID|USERNAME")
+@json_option
+@action()
+def show_user(user, as_json):
+    """Show a user, with the teams the user is in."""
+    user = users.by_id_or_name(user)
+    with recorded(f"Showed the user '{user.username}'.", user.id):
+        user_teams = teams.of(user.id)
+    shown = columns(user, SHOWN)
+    if as_json:
+        print_json({**shown, "teams": [{"id": team.id, "name": team.name} for team in user_teams]})
+        return
+    shown["teams"] = ", ".join(f"{team.name} ({team.id})" for team in user_teams)
+    print_aligned([[name.replace("_", " "), printable(value)] for name, value in shown.items()])
+
+
+@click.command("create")
+@click.argument("username")
+@new_password
+@click.option("--first-name", default="")
+@click.option("--last-name", default="")
+@action(creates=True)
+def create_user(username, password, shortest, first_name, last_name):
+    """Make a new user. Without PASSWORD it is asked for."""
+    user = users.prepare(username, password, first_name, last_name, shortest)
+    with recorded(f"Created the user '{user.username}'.", user.id):
+        users.insert(user)
+    click.echo(f"The user '{user.username}' is created, with the id {user.id}.")
+
+
+@click.command("reset")
+@click.argument("username")
+@new_password
+@action()
+def reset_password(username, password, shortest):
+    """Give a user a new password and end all sessions of that user. Without PASSWORD it is asked for."""
+    user = users.by_name(username)
+    password_hash = passwords.digest(password, shortest)
+    with recorded(f"Gave the user '{user.username}' a new password and ended all sessions of that user.", user.id):
+        users.set_password(user.id, password_hash)
+    click.echo(f"The user '{user.username}' has a new password; all sessions of that user are ended.")
+
+
+COMMANDS = (list_users, show_user, create_user, reset_password)
