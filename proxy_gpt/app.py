@@ -6,7 +6,7 @@ from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
 from proxy_gpt import auth, db, events
-from proxy_gpt.api import prompt, stream, user, v1
+from proxy_gpt.api import chat, prompt, stream, team, user, v1
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
 from proxy_gpt.chat.context import Contexts
@@ -16,6 +16,7 @@ from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.pubsub import CLOSING, Hub
 from proxy_gpt.redis_link import connect
+from proxy_gpt.rules import messages
 from proxy_gpt.upstream.transport import Upstream
 from proxy_gpt.upstream.watch import Watch
 
@@ -33,7 +34,8 @@ class Proxy:
         self.callers = Callers()
         self.upstream = Upstream(settings)
         self.watch = Watch()
-        self.log = EventLog(db.open_database(settings.database), folder_for(settings.journal_dir, settings.database))
+        journals = folder_for(settings.journal_dir, settings.database)
+        self.log = EventLog(db.open_database(settings.database), journals, messages.fail_interrupted)
         redis = connect(settings.redis) if settings.redis else None
         self.hub = Hub(redis)
         self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
@@ -59,7 +61,7 @@ def create_app(settings):
     app.extensions["proxy"] = Proxy(settings)
     app.before_request(events.begin)
     app.before_request(auth.require_session)
-    for group in (v1, user, prompt, stream):
+    for group in (v1, user, chat, prompt, stream, team):
         app.register_blueprint(group.blueprint)
     app.after_request(events.attach)
     app.register_error_handler(ProxyError, answer_error)

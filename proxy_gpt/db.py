@@ -73,6 +73,17 @@ def connection():
         raise Unavailable("The database cannot be reached now. Try again in a few seconds.") from error
 
 
+@contextmanager
+def transaction():
+    """A transaction on a pooled connection, all or nothing, that may read before it writes.
+
+    SQLite refuses a transaction that has read and then writes when somebody else wrote in between, but lets one that
+    begins as a writer wait for its turn.
+    """
+    with connection(), proxy.atomic(*(("IMMEDIATE",) if isinstance(proxy.obj, peewee.SqliteDatabase) else ())):
+        yield
+
+
 def cooperate_with_gevent():
     """Let psycopg2 wait in gevent's loop, so that one slow query does not stop the other requests of the worker."""
     from gevent.monkey import is_module_patched

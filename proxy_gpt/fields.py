@@ -5,11 +5,13 @@ from urllib.parse import parse_qsl
 from flask import request
 
 from proxy_gpt.characters import NOT_UTF8, check_characters
+from proxy_gpt.config import SWITCH
 from proxy_gpt.errors import BadRequest, UnsupportedType
 from proxy_gpt.events import keep_fields
 
 MOST_FIELDS = 1000
 FORMS = ("", "application/x-www-form-urlencoded", "application/json")
+LONGEST_NUMBER = 20  # digits
 REQUIRED = object()
 
 
@@ -30,6 +32,43 @@ class Fields:
             raise BadRequest(f"The field '{name}' must be text.", name)
         return check_characters(name, value)
 
+    def first(self, *names):
+        """The text of the first of these fields that is there: names of the same thing. Raises BadRequest."""
+        name = next((name for name in names if self.one(name) is not None), names[0])
+        return self.text(name)
+
+    def whole(self, name, default, least, most):
+        """A whole number from `least` to `most`. Raises BadRequest naming the field."""
+        value = self.one(name)
+        if value is None:
+            return default
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < LONGEST_NUMBER:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise BadRequest(f"The field '{name}' must be a whole number from {least} to {most}.", name)
+        return value
+
+    def flag(self, name, default=False):
+        """A boolean: JSON's own, or one of the usual words. Raises BadRequest naming the field."""
+        value = self.one(name)
+        if value is None:
+            return default
+        if isinstance(value, str):
+            value = SWITCH.get(value.strip().lower())
+        if not isinstance(value, bool):
+            raise BadRequest(f"The field '{name}' must be true or false.", name)
+        return value
+
+    def texts(self, name):
+        """A list of texts: a JSON array, a repeated field, or a comma-separated one. Raises BadRequest naming the field."""
+        values = self.values.get(name)
+        if isinstance(values, (str, Repeated)) or values is None:
+            joined = [values] if isinstance(values, str) else values or ()
+            values = [part.strip() for value in joined for part in value.split(",") if part.strip()]
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise BadRequest(f"The field '{name}' must be a list of texts.", name)
+        return [check_characters(name, value) for value in values]
+
     def one(self, name):
         """The only value of a field, None when it is absent or null. Raises BadRequest when there are several."""
         value = self.values.get(name)
@@ -48,8 +87,12 @@ def read():
     """The fields of the current request. Raises BadRequest when they cannot be parsed, UnsupportedType for other bodies."""
     values = _pairs("query", request.query_string)
     values.update(_body())
-    keep_fields(values, request.content_length or 0)
+    keep_fields({name: _plain(value) for name, value in values.items()}, request.content_length or 0)
     return Fields(values)
+
+
+def _plain(value):
+    return value[0] if isinstance(value, Repeated) and len(value) == 1 else value
 
 
 def _body():

@@ -11,3 +11,30 @@ def message(row):
         "usage": None if row.input_tokens is None and row.output_tokens is None else used,
         "created_at": clock.to_text(row.created_at),
     }  # fmt: skip
+
+
+def user(row):
+    """A user, as people who share a team or chat see each other."""
+    return {"id": row.id, "username": row.username, "first_name": row.first_name, "last_name": row.last_name}
+
+
+def own_user(row):
+    """A user, as one sees oneself."""
+    return {**user(row), **_times(row)}
+
+
+def chat(row):
+    """A chat, as its participants see it."""
+    return {
+        "id": row.id, "name": row.name, "model": row.model, "system": row.system,
+        "user_id": row.user_id, "team_id": row.team_id, **_times(row),
+    }  # fmt: skip
+
+
+def team(row):
+    """A team, as its members see it."""
+    return {"id": row.id, "name": row.name, "description": row.description, "owner_id": row.owner_id, **_times(row)}
+
+
+def _times(row):
+    return {"created_at": clock.to_text(row.created_at), "updated_at": clock.to_text(row.updated_at)}

@@ -107,9 +107,9 @@ class Server:
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1 = 1"
         return self.rows(f"SELECT * FROM events WHERE {where} ORDER BY id", *wanted.values())
 
-    def person(self, name, **more):
+    def person(self, name, *password):
         """Sign somebody up."""
-        return sign_up(self, name, **more)
+        return sign_up(self, name, *password)
 
 
 class Pair:
@@ -124,9 +124,9 @@ class Pair:
         """The address of the server whose turn it is."""
         return next(self.turn).url
 
-    def person(self, name, **more):
+    def person(self, name, *password):
         """Sign somebody up."""
-        return sign_up(self, name, **more)
+        return sign_up(self, name, *password)
 
     def __getattr__(self, name):
         return getattr(self.servers[0], name)

@@ -1,10 +1,13 @@
 """Those who listen to a chat, each in a thread of its own: over server-sent events and over a WebSocket."""
 import json
 import queue
+import socket
 import threading
+from urllib.parse import urlencode
 
 import requests
-import simple_websocket
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 
 class Listener:
@@ -45,6 +48,7 @@ class EventSource(Listener):
         headers = {"Authorization": f"Bearer {person.token}"}
         self.answer = requests.get(f"{url or person.server.url}/chat/stream", params=parameters, headers=headers, stream=True, timeout=60)
         assert self.answer.status_code == 200, self.answer.text
+        self.socket = self.answer.raw.connection.sock
         super().__init__()
 
     def _listen(self):
@@ -62,6 +66,8 @@ class EventSource(Listener):
 
     def close(self):
         """Leave."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join(5)
         self.answer.close()
 
 
@@ -69,22 +75,25 @@ class WebSocket(Listener):
     """A WebSocket."""
 
     def __init__(self, person, chat_id, url=None, **more):
-        base = (url or person.server.url).replace("http", "ws", 1)
-        query = "&".join(f"{name}={value}" for name, value in {"id": chat_id, "token": person.token, **more}.items())
-        self.ws = simple_websocket.Client.connect(f"{base}/chat/stream?{query}")
+        parameters = {"id": chat_id, "token": person.token, **more}
+        self.ws = connect_web_socket(url or person.server.url, parameters)
         super().__init__()
 
     def _listen(self):
         try:
-            while True:
-                self._hear(self.ws.receive())
-        except simple_websocket.ConnectionClosed as error:
-            self.close_code = int(error.reason)
+            for text in self.ws:
+                self._hear(text)
+        except ConnectionClosedError:
+            pass  # without a goodbye, or with one that means no good
+        self.close_code = self.ws.close_code
         self.closed.set()
 
     def close(self):
         """Leave, and say so."""
-        try:
-            self.ws.close()
-        except simple_websocket.ConnectionClosed:
-            pass
+        self.ws.close()
+
+
+def connect_web_socket(url, parameters, **headers):
+    """A WebSocket of another make than the server's."""
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return connect(f"{url.replace('http', 'ws', 1)}/chat/stream?{query}", additional_headers=headers, proxy=None, max_size=None)

@@ -1,15 +1,16 @@
 """/chat/stream: what subscribers hear, over server-sent events and WebSockets, on each backend and over two processes."""
+import json
 import socket
 import threading
 import time
 
 import pytest
 import requests
-import simple_websocket
+from websockets.exceptions import ConnectionClosed
 
 from tests.fake_openai import HANG_UP, answers, chunked, head
 from tests.server import error_of, eventually
-from tests.subscriber import EventSource, WebSocket
+from tests.subscriber import EventSource, WebSocket, connect_web_socket
 from tests.wire import Wire, bearer, seconds_until
 
 KINDS = [EventSource, WebSocket]
@@ -158,19 +159,19 @@ def test_the_token_may_be_a_parameter_here_and_nowhere_else(alice, chat, proxy, 
 @pytest.mark.parametrize("way", ["authorization header", "cookie"])
 def test_a_web_socket_takes_the_header_and_the_cookie_too(alice, chat, way):
     headers = {"Authorization": f"Bearer {alice.token}"} if way == "authorization header" else {"Cookie": f"sess={alice.token}"}
-    ws = simple_websocket.Client.connect(alice.server.url.replace("http", "ws") + f"/chat/stream?id={chat}", headers=headers)
-    assert ws.receive(timeout=0.2) is None and ws.connected
+    ws = connect_web_socket(alice.server.url, {"id": chat}, **headers)
+    said = alice.ask("/chat/prompt", id=chat, prompt="hello", otr="true").json()["message"]
+    assert json.loads(ws.recv(timeout=5)) == {"message": said, "partial": False}
     ws.close()
 
 
 @pytest.mark.parametrize("token, chat_of, code", [("nonsense", "alice", 4401), (None, "charlie", 4404), (None, "nobody", 4400)])
 def test_a_web_socket_is_refused_with_a_code_of_its_own(alice, chat, charlie, token, chat_of, code, proxy):
     identity = {"alice": chat, "charlie": charlie.ask("/chat/create").json()["id"], "nobody": None}[chat_of]
-    query = f"token={token or alice.token}" + (f"&id={identity}" if identity else "")
-    ws = simple_websocket.Client.connect(proxy.url.replace("http", "ws") + f"/chat/stream?{query}")
-    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
-        ws.receive(timeout=5)
-    assert closed.value.reason == code and closed.value.message.endswith(".")
+    ws = connect_web_socket(proxy.url, {"token": token or alice.token, "id": identity})
+    with pytest.raises(ConnectionClosed) as closed:
+        ws.recv(timeout=5)
+    assert closed.value.rcvd.code == code and closed.value.rcvd.reason.endswith(".")
 
 
 @pytest.mark.parametrize("missing", ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"])

@@ -39,9 +39,9 @@ def web_socket():
     except ProxyError as error:
         g.event.settle(error.outcome, error.message)
         code, reason = REFUSED.get(type(error), TRY_AGAIN_LATER), error.message
-        return Response(websocket.Conversation(lambda: websocket.close(ws, code, reason)), 101)
+        return websocket.Spoken(lambda: websocket.close(ws, code, reason))
     bell.ring = subscription.stream.subscriber.wake
-    response = Response(websocket.Conversation(lambda: subscription.talk(ws)), 101)
+    response = websocket.Spoken(lambda: subscription.talk(ws))
     response.call_on_close(subscription.close)
     return response
 

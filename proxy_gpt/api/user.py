@@ -1,11 +1,11 @@
 """/user/*: signing up, logging in and out, and one's own account."""
 from urllib.parse import urlsplit
 
-from flask import Blueprint, current_app, g, jsonify, make_response, redirect, request
+from flask import Blueprint, g, jsonify, make_response, redirect, request
 
-from proxy_gpt import auth, clock, fields
+from proxy_gpt import auth, fields, views
 from proxy_gpt.errors import BadRequest
-from proxy_gpt.events import audited
+from proxy_gpt.events import audited, proxy
 from proxy_gpt.rules import sessions, teams, users
 
 blueprint = Blueprint("user", __name__, url_prefix="/user")
@@ -55,7 +55,7 @@ def logout():
 @blueprint.route("/session", methods=READ)
 def session():
     """Who the caller is, with the caller's teams."""
-    user = own_view(users.by_id(g.caller.user_id))
+    user = views.own_user(users.by_id(g.caller.user_id))
     return {"user": {**user, "teams": [{"id": team.id, "name": team.name} for team in teams.of(g.caller.user_id)]}}
 
 
@@ -64,7 +64,7 @@ def read():
     """The caller, or another user whom the caller shares a team or chat with."""
     user_id = fields.read().text("id", g.caller.user_id)
     user = users.visible(g.caller.user_id, user_id)
-    return {"user": own_view(user) if user.id == g.caller.user_id else public_view(user)}
+    return {"user": views.own_user(user) if user.id == g.caller.user_id else views.user(user)}
 
 
 @blueprint.post("/update")
@@ -74,7 +74,7 @@ def update():
     names = {name: form.text(name, None) for name in ("username", "first_name", "last_name")}
     user = users.update(g.caller.user_id, **names)
     proxy().callers.clear()  # they remember the username
-    return {"user": own_view(user)}
+    return {"user": views.own_user(user)}
 
 
 @blueprint.post("/password/update")
@@ -90,11 +90,6 @@ def update_password():
     return {}
 
 
-def proxy():
-    """What this process has opened: see `app.Proxy`."""
-    return current_app.extensions["proxy"]
-
-
 def settings():
     """The settings of this process."""
     return proxy().settings
@@ -105,7 +100,7 @@ def logged_in(user, target):
     g.event.user_id = user.id
     days = settings().session_days
     token = sessions.open_one(user, days)
-    response = redirect(target) if target else make_response({"token": token, "user": own_view(user)})
+    response = redirect(target) if target else make_response({"token": token, "user": views.own_user(user)})
     response.set_cookie(
         auth.COOKIE, token, max_age=days * 86400, path="/", httponly=True, samesite="Lax", secure=request.is_secure
     )
@@ -131,14 +126,3 @@ def _stays_here(target):
     if not url.scheme and not url.netloc:
         return target.startswith("/") and not target.startswith("//")
     return url.scheme in ("http", "https") and url.netloc.lower() in settings().redirect_hosts
-
-
-def public_view(user):
-    """What people who share a team or chat see of each other."""
-    return {"id": user.id, "username": user.username, "first_name": user.first_name, "last_name": user.last_name}
-
-
-def own_view(user):
-    """What a user sees of oneself."""
-    times = {"created_at": clock.to_text(user.created_at), "updated_at": clock.to_text(user.updated_at)}
-    return {**public_view(user), **times}

@@ -3,8 +3,10 @@ import errno
 import socket
 import threading
 
+from flask import Response
 from simple_websocket import ConnectionClosed, Server
 from simple_websocket import ConnectionError as HandshakeError
+from werkzeug.wsgi import ClosingIterator
 from wsproto.utilities import ProtocolError
 
 from proxy_gpt.errors import BadRequest
@@ -43,7 +45,7 @@ class WholeSocket:
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # the client was faster
+            if error.errno not in (errno.ENOTCONN, errno.EBADF):  # the client, or the server, was faster
                 raise
 
 
@@ -74,8 +76,19 @@ def unread(ws):
     return ws.connected
 
 
+class Spoken(Response):
+    """A response that is spoken on the socket itself, after the request's context is gone."""
+
+    def __init__(self, talk):
+        super().__init__(Conversation(talk), 101)
+
+    def get_app_iter(self, environ):
+        """The conversation: Werkzeug would leave out the body of a 101."""
+        return ClosingIterator(self.response, self.close)
+
+
 class Conversation:
-    """The body of a response that is spoken on the socket itself, after the request's context is gone."""
+    """The body of such a response."""
 
     def __init__(self, talk):
         self.talk = talk

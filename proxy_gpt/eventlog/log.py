@@ -14,8 +14,9 @@ logger = logging.getLogger(__name__)
 class EventLog:
     """Where requests are recorded. Open it after the fork: it starts a thread (a greenlet under gevent)."""
 
-    def __init__(self, database, folder):
+    def __init__(self, database, folder, on_interrupted):
         self.folder = folder
+        self.on_interrupted = on_interrupted  # told the ids of requests that ended with another process
         self.journal = journal.Journal(folder)
         self.shipper = Shipper(database, self.journal)
         self.work = threading.Event()
@@ -41,7 +42,7 @@ class EventLog:
 
     def _run(self):
         pause = threading.Event()
-        self._try(self.shipper.recover, self.folder)
+        self._try(self._recover)
         while not self.closing:
             self.work.wait()
             self.work.clear()
@@ -51,6 +52,10 @@ class EventLog:
             if not shipped:
                 self.work.set()
         self._try(self.shipper.finish)
+
+    def _recover(self):
+        for ids in self.shipper.recover(self.folder):
+            self.on_interrupted(ids)
 
     def _try(self, function, *args):
         """Run one step of shipping; a failure costs nothing but time, since the journal keeps what was not shipped."""

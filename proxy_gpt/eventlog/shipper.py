@@ -33,7 +33,10 @@ class Shipper:
         self.path.unlink()
 
     def recover(self, folder):
-        """Move what dead processes left. A request they had sent upstream without knowing its end is `interrupted`."""
+        """Move what dead processes left. A request they had sent upstream without knowing its end is `interrupted`.
+
+        Yields the ids of those; a folder goes when the caller has done with its ids.
+        """
         for dead in journal.take_over(folder):
             intents = {}
             for path in journal.segments(dead):
@@ -41,6 +44,7 @@ class Shipper:
                     rows = outcomes(lines, intents)
                     self._insert(rows)
             self._insert([_interrupted(row) for row in intents.values()])
+            yield list(intents)
             shutil.rmtree(dead)
 
     def _ship_segment(self):

@@ -8,7 +8,7 @@ from proxy_gpt.models import Chat, Message, Status, proxy
 
 LONGEST_REPLY = 3600  # seconds after which a message that still streams belongs to a process that is gone
 PAGE = 50  # rows of history read at once
-HISTORY = 4 << 20  # characters of history that go along with a prompt, at the most
+HISTORY = 4 << 20  # characters of history that are read at once, at the most
 INTERRUPTED = "The proxy's process ended before the reply was complete. Send the prompt again."
 
 
@@ -53,18 +53,16 @@ def since(chat_id, revision):
 def history(chat_id, count):
     """(revision, the last `count` messages that count as context, oldest first), as far as HISTORY goes."""
     revision = Chat.select(Chat.revision).where(Chat.id == chat_id).scalar()
-    newest, size, before = [], 0, None
-    while len(newest) < count:
-        page = _page_of_history(chat_id, before, min(PAGE, count - len(newest)))
-        for message in page:
-            size += len(message.prompt) + len(message.reply)
-            if size > HISTORY:
-                return revision, newest[::-1]
-            newest.append(message)
-        if len(page) < PAGE:
-            break
-        before = page[-1].id
-    return revision, newest[::-1]
+    return revision, _newest(count, Message.chat == chat_id, Message.status == Status.COMPLETE)
+
+
+@connection()
+def page(chat_id, limit, before=None):
+    """Up to `limit` of the messages sent before the one with the id `before`, or the last ones, oldest first.
+
+    At least one, if there is one, and as many as HISTORY allows.
+    """
+    return _newest(limit, Message.chat == chat_id, before=before)
 
 
 @connection()
@@ -99,8 +97,19 @@ def _next_revision(chat_id):
     return row.revision
 
 
-def _page_of_history(chat_id, before, limit):
-    query = Message.select().where(Message.chat == chat_id, Message.status == Status.COMPLETE)
-    if before is not None:
-        query = query.where(Message.id < before)
-    return list(query.order_by(Message.id.desc()).limit(limit))
+def _newest(count, *conditions, before=None):
+    """The last `count` messages that fit, oldest first, read in pages: long ones must not all be in memory."""
+    newest, size = [], 0
+    while len(newest) < count:
+        limit = min(PAGE, count - len(newest))
+        earlier = (Message.id < before,) if before else ()
+        rows = list(Message.select().where(*conditions, *earlier).order_by(Message.id.desc()).limit(limit))
+        for message in rows:
+            size += len(message.prompt) + len(message.reply)
+            if size > HISTORY and newest:
+                return newest[::-1]
+            newest.append(message)
+        if len(rows) < limit:
+            break
+        before = rows[-1].id
+    return newest[::-1]

@@ -1,9 +1,107 @@
-"""Teams: who is in them."""
-from proxy_gpt.db import connection
-from proxy_gpt.models import Team, TeamMember
+"""Teams: who is in them, and what each may do. Members see a team, its owner changes it, strangers know of none."""
+from proxy_gpt import clock
+from proxy_gpt.db import connection, transaction
+from proxy_gpt.errors import BadRequest, Forbidden, NotFound
+from proxy_gpt.models import Team, TeamMember, User
+from proxy_gpt.rules import names
+
+LONGEST_NAME = 30
+LONGEST_DESCRIPTION = 256
+MOST_MEMBERS = 1000
 
 
 @connection()
 def of(user_id):
     """The teams a user is a member of, oldest first."""
     return list(Team.select().join(TeamMember).where(TeamMember.user == user_id).order_by(Team.id))
+
+
+@connection()
+def seen_by(user_id, team_id, field="id"):
+    """The team, if the user is a member. Raises NotFound otherwise, whether or not there is such a team."""
+    team = Team.get_or_none(Team.id == team_id)
+    if team is None or not TeamMember.select().where(TeamMember.team == team_id, TeamMember.user == user_id).exists():
+        raise NotFound("There is no such team.", field)
+    return team
+
+
+@connection()
+def owned_by(user_id, team_id):
+    """The team, if the user owns it. Raises NotFound for strangers, Forbidden for other members."""
+    team = seen_by(user_id, team_id)
+    if team.owner_id != user_id:
+        raise Forbidden("Only the owner of the team may do this. Ask the user whose id is the team's owner_id.")
+    return team
+
+
+@connection()
+def members(user_id, team_id):
+    """The users in a team, in the order of their coming in. Raises NotFound for strangers."""
+    team = seen_by(user_id, team_id)
+    return list(User.select().join(TeamMember).where(TeamMember.team == team.id).order_by(TeamMember.id))
+
+
+def create(user_id, name, description, people=()):
+    """A new team with its owner as the first member, and these people. Raises BadRequest."""
+    values = _checked(name=name, description=description)
+    with transaction():
+        team = Team.create(owner=user_id, **values)
+        _let_in(team.id, [user_id, *(person.id for person in people)])
+    return team
+
+
+def update(user_id, team_id, **changes):
+    """Change the `name` or `description` of one's team; None leaves it. Returns the team. Raises as `owned_by`."""
+    values = _checked(**{name: value for name, value in changes.items() if value is not None})
+    with transaction():
+        _lock(team_id, **values)
+        return owned_by(user_id, team_id)
+
+
+def delete(user_id, team_id):
+    """Delete one's team; its chats go with it. Raises as `owned_by`."""
+    with transaction():
+        _lock(team_id)
+        owned_by(user_id, team_id)
+        Team.delete().where(Team.id == team_id).execute()
+
+
+def add(user_id, team_id, people):
+    """Let people into one's team, all or none; members stay. Raises as `owned_by`, BadRequest when it would be too full."""
+    with transaction():
+        _lock(team_id)
+        owned_by(user_id, team_id)
+        _let_in(team_id, [person.id for person in people])
+
+
+def remove(user_id, team_id, people):
+    """Take people out of one's team, or oneself out of another's, all or none. Raises as `owned_by`, BadRequest for its owner."""
+    ids = [person.id for person in people]
+    with transaction():
+        _lock(team_id)
+        team = seen_by(user_id, team_id) if ids == [user_id] else owned_by(user_id, team_id)
+        if team.owner_id in ids:
+            raise BadRequest("The owner of the team cannot be removed from it. Delete the team instead.", "user_ids")
+        TeamMember.delete().where(TeamMember.team == team_id, TeamMember.user.in_(ids)).execute()
+
+
+def _lock(team_id, **values):
+    """Change these values; until the transaction ends, nobody else changes the team. What the caller may not do is undone."""
+    Team.update(updated_at=clock.now(), **values).where(Team.id == team_id).execute()
+
+
+def _let_in(team_id, user_ids):
+    there = {member.user_id for member in TeamMember.select(TeamMember.user).where(TeamMember.team == team_id)}
+    new = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in there]
+    if len(there) + len(new) > MOST_MEMBERS:
+        raise BadRequest(f"A team has at most {MOST_MEMBERS} members. Make another team.", "user_ids")
+    for user_id in new:
+        TeamMember.create(team=team_id, user=user_id)
+
+
+def _checked(**values):
+    if "name" in values:
+        values["name"] = names.checked("name", values["name"], LONGEST_NAME, shortest=1)
+    if "description" in values:
+        values["description"] = names.checked_text("description", values["description"].strip(), LONGEST_DESCRIPTION)
+    return values

@@ -8,9 +8,7 @@ from proxy_gpt import clock
 from proxy_gpt.db import connection
 from proxy_gpt.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
 from proxy_gpt.models import LONGEST_KEY, TeamMember, User, proxy
-from proxy_gpt.rules import chats, passwords, sessions
-
-LONGEST_NAME = 254
+from proxy_gpt.rules import chats, names, passwords, sessions
 
 
 def create(username, password, first_name="", last_name="", shortest_password=1):
@@ -22,9 +20,9 @@ def create(username, password, first_name="", last_name="", shortest_password=1)
 
 def prepare(username, password, first_name="", last_name="", shortest_password=1):
     """A new user, checked and hashed, whom `insert` then stores: no transaction need wait for the hash. Raises as `create`."""
-    names = _checked_names(username=username, first_name=first_name, last_name=last_name)
-    _require_free(names["username_key"], username)  # before the hash, which costs much more
-    return User(password_hash=passwords.digest(password, shortest_password), **names)
+    values = _checked_names(username=username, first_name=first_name, last_name=last_name)
+    _require_free(values["username_key"], username)  # before the hash, which costs much more
+    return User(password_hash=passwords.digest(password, shortest_password), **values)
 
 
 @connection()
@@ -37,9 +35,9 @@ def insert(user):
 @connection()
 def update(user_id, **changes):
     """Change one's `username`, `first_name` or `last_name`; None leaves it. Raises Conflict or BadRequest."""
-    names = _checked_names(**{name: value for name, value in changes.items() if value is not None})
-    with _unique(names.get("username")):
-        User.update(updated_at=clock.now(), **names).where(User.id == user_id).execute()
+    values = _checked_names(**{name: value for name, value in changes.items() if value is not None})
+    with _unique(values.get("username")):
+        User.update(updated_at=clock.now(), **values).where(User.id == user_id).execute()
     return by_id(user_id)
 
 
@@ -70,9 +68,22 @@ def search(text="", limit=100, after=""):
     """
     found = User.select().where(User.id > after).order_by(User.id).limit(limit)
     if text:
-        names = User.username_key.contains(key(text)) | User.first_name.contains(text) | User.last_name.contains(text)
-        found = found.where(names)
+        matches = User.username_key.contains(key(text)) | User.first_name.contains(text) | User.last_name.contains(text)
+        found = found.where(matches)
     return list(found)
+
+
+@connection()
+def named(**fields):
+    """The users whom these fields name, as lists of ids or (`username`, `usernames`) names.
+
+    Raises BadRequest naming the field and the first of them that is not there, or when nobody is named.
+    """
+    people = [user for field, values in fields.items() for user in _named(field, values)]
+    if not people:
+        first = next(iter(fields))
+        raise BadRequest(f"The field '{first}' is missing. Name at least one user.", first)
+    return people
 
 
 @connection()
@@ -111,20 +122,24 @@ def key(username):
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username.strip()).casefold())
 
 
-def _checked_names(**names):
-    checked = {field: _checked_name(field, value) for field, value in names.items()}
+def _checked_names(**given):
+    checked = {field: names.checked(field, value) for field, value in given.items()}
     if "username" in checked:
         checked["username_key"] = key(checked["username"])
         if not 1 <= len(checked["username_key"]) <= LONGEST_KEY:
-            raise BadRequest(f"The field 'username' must have 1 to {LONGEST_NAME} printable characters.", "username")
+            raise BadRequest(f"The field 'username' must have 1 to {names.LONGEST} printable characters.", "username")
     return checked
 
 
-def _checked_name(field, value):
-    value = value.strip()
-    if len(value) > LONGEST_NAME or not value.isprintable():
-        raise BadRequest(f"The field '{field}' must have at most {LONGEST_NAME} characters, all printable.", field)
-    return value
+def _named(field, values):
+    by_name = field.startswith("username")
+    wanted = {key(value) if by_name else value: value for value in values}
+    column = User.username_key if by_name else User.id
+    found = {getattr(user, column.name): user for user in User.select().where(column.in_(list(wanted)))}
+    for spelling, value in wanted.items():
+        if spelling not in found:
+            raise BadRequest(f"The field '{field}' names nobody: there is no user '{value}'.", field)
+    return found.values()
 
 
 @contextmanager

@@ -31,10 +31,11 @@ class Upstream:
         self.timeout = Timeout(connect=settings.connect_timeout, read=settings.upstream_timeout)
         self.pool = _pool(self.address.origin)
         self.models = dict(settings.models)
+        self.usual_model = next(iter(self.models))  # of a chat that names none
 
     def model(self, name):
-        """What the upstream calls a chat's model; the first alias is for chats that name none."""
-        return self.models.get(name, name) or next(iter(self.models.values()))
+        """What the upstream calls a chat's model."""
+        return self.models.get(name, name)
 
     def send(self, call, method, path, query, headers, body=None, length=None):
         """The Answer to a request for a path below /v1; a body without length is sent in chunks.
