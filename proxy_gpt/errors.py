@@ -87,6 +87,12 @@ class Unavailable(ProxyError):
     headers = {"Retry-After": "5"}
 
 
+class Interrupted(Unavailable):
+    """The process stops before the answer is complete."""
+
+    code = outcome = "interrupted"
+
+
 class UpstreamError(ProxyError):
     """The upstream cannot be reached, or breaks before it answers."""
 

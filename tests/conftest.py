@@ -83,6 +83,8 @@ def start(tmp_path_factory, the_upstream):
         return server.start()
 
     yield begin
+    for server in started:  # all at once: each waits a little for its idle connections
+        server.process.terminate()
     for server in started:
         server.stop()
 

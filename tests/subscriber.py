@@ -3,9 +3,9 @@ import json
 import queue
 import socket
 import threading
+from http.client import HTTPConnection
 from urllib.parse import urlencode
 
-import requests
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
@@ -44,31 +44,28 @@ class EventSource(Listener):
     """Server-sent events."""
 
     def __init__(self, person, chat_id, url=None, **more):
-        parameters = {"id": chat_id, **more}
-        headers = {"Authorization": f"Bearer {person.token}"}
-        self.answer = requests.get(f"{url or person.server.url}/chat/stream", params=parameters, headers=headers, stream=True, timeout=60)
-        assert self.answer.status_code == 200, self.answer.text
-        self.socket = self.answer.raw.connection.sock
+        self.connection = HTTPConnection((url or person.server.url).removeprefix("http://"), timeout=60)
+        query = urlencode({"id": chat_id, **more})
+        self.connection.request("GET", f"/chat/stream?{query}", headers={"Authorization": f"Bearer {person.token}"})
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
         super().__init__()
 
     def _listen(self):
-        try:
-            for line in self.answer.iter_lines(chunk_size=1):
-                if line.startswith(b"id: "):
-                    self.ids.append(line[4:].decode())
-                elif line.startswith(b"data: "):
-                    self._hear(line[6:])
-                elif line == b": ping":
-                    self.pings += 1
-        except (requests.RequestException, AttributeError, ValueError):
-            pass  # `close` was called meanwhile
+        for line in self.answer:
+            if line.startswith(b"id: "):
+                self.ids.append(line[4:].strip().decode())
+            elif line.startswith(b"data: "):
+                self._hear(line[6:])
+            elif line == b": ping\n":
+                self.pings += 1
         self.closed.set()
 
     def close(self):
         """Leave."""
-        self.socket.shutdown(socket.SHUT_RDWR)
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(5)
-        self.answer.close()
+        self.connection.close()
 
 
 class WebSocket(Listener):
@@ -76,7 +73,8 @@ class WebSocket(Listener):
 
     def __init__(self, person, chat_id, url=None, **more):
         parameters = {"id": chat_id, "token": person.token, **more}
-        self.ws = connect_web_socket(url or person.server.url, parameters)
+        self.connection = web_socket(url or person.server.url, parameters)
+        self.ws = self.connection.__enter__()
         super().__init__()
 
     def _listen(self):
@@ -90,10 +88,10 @@ class WebSocket(Listener):
 
     def close(self):
         """Leave, and say so."""
-        self.ws.close()
+        self.connection.__exit__(None, None, None)
 
 
-def connect_web_socket(url, parameters, **headers):
-    """A WebSocket of another make than the server's."""
+def web_socket(url, parameters, **headers):
+    """A WebSocket of another make than the server's, for a `with` block."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return connect(f"{url.replace('http', 'ws', 1)}/chat/stream?{query}", additional_headers=headers, proxy=None, max_size=None)

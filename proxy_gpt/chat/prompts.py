@@ -7,7 +7,7 @@ import time
 from proxy_gpt import views
 from proxy_gpt.chat.completion import Completion
 from proxy_gpt.chat.context import as_chat_messages
-from proxy_gpt.errors import ClientGone, NotFound, ProxyError, Unavailable, UpstreamBroke, UpstreamTimeout
+from proxy_gpt.errors import ClientGone, Interrupted, NotFound, ProxyError, Unavailable, UpstreamTimeout
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.models import Status
 from proxy_gpt.rules import messages
@@ -137,7 +137,7 @@ class Answer:
     def _reason(self, error):
         """What the end of this answer is called: who cut it, else what the upstream did."""
         if self.stopped:
-            return UpstreamBroke(messages.INTERRUPTED)
+            return Interrupted(messages.INTERRUPTED)
         if self.call.gone:
             return ClientGone("The caller left before the reply was there.")
         return error
