@@ -4,7 +4,7 @@ import sys
 import click
 import peewee
 
-from admin_cli import users
+from admin_cli import chats, users
 from admin_cli.output import printable
 from proxy_gpt.errors import ProxyError, SettingError
 
@@ -40,12 +40,12 @@ class Admin(click.Group):
 )  # fmt: skip
 @click.pass_context
 def main(context, database):
-    """Look after the users of Proxy GPT, at its database. Every command leaves an event of the kind "admin"."""
+    """Look after the users and chats of Proxy GPT, at its database. Every command leaves an event of the kind "admin"."""
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name gets it in another spelling
     context.obj = database
 
 
-for command in users.COMMANDS:
+for command in (*users.COMMANDS, *chats.COMMANDS):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -21,18 +21,23 @@ def print_json(value):
 
 def print_table(rows, names):
     """Print a line for each row (a dictionary) below a line of titles."""
-    lines = [[name.removesuffix("_at").replace("_", " ").upper() for name in names]]
-    lines += [[printable(row[name]) for name in names] for row in rows]
-    print_aligned(lines)
+    titles = [name.removesuffix("_at").replace("_", " ").upper() for name in names]
+    _print_aligned([[printable(row[name]) for name in names] for row in rows], titles)
 
 
-def print_aligned(lines):
-    """Print lists of texts, each column as wide as its longest text."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        click.echo("  ".join(map(str.ljust, line, widths)).rstrip())
+def print_fields(row):
+    """Print a row (a dictionary), a line for each of its values."""
+    _print_aligned([[name.replace("_", " "), printable(value)] for name, value in row.items()])
 
 
-def printable(text):
-    """The text with escapes for what could play tricks on a terminal, such as a control character."""
+def _print_aligned(lines, titles=()):
+    from tabulate import tabulate  # here, since --help and --json do without
+
+    table = tabulate(lines, titles, tablefmt="plain", disable_numparse=True)
+    click.echo("\n".join(line.rstrip() for line in table.splitlines()))
+
+
+def printable(value):
+    """The value as text, with escapes for what could play tricks on a terminal, such as a control character."""
+    text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -2,7 +2,7 @@
 import click
 
 from admin_cli.action import action, recorded
-from admin_cli.output import columns, json_option, print_aligned, print_json, print_table, printable
+from admin_cli.output import columns, json_option, print_fields, print_json, print_table
 from admin_cli.passwords import new_password
 from proxy_gpt.rules import passwords, teams, users
 
@@ -43,7 +43,7 @@ def show_user(user, as_json):
         print_json({**shown, "teams": [{"id": team.id, "name": team.name} for team in user_teams]})
         return
     shown["teams"] = ", ".join(f"{team.name} ({team.id})" for team in user_teams)
-    print_aligned([[name.replace("_", " "), printable(value)] for name, value in shown.items()])
+    print_fields(shown)
 
 
 @click.command("create")

@@ -5,7 +5,7 @@ import os
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
-from proxy_gpt import auth, db, events
+from proxy_gpt import auth, db, events, upkeep
 from proxy_gpt.api import chat, prompt, stream, team, user, v1
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
@@ -40,6 +40,7 @@ class Proxy:
         self.hub = Hub(redis)
         self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)
+        upkeep.start()
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, and let the streamed replies come to their end."""

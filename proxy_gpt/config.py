@@ -31,7 +31,7 @@ class Settings:
     connect_timeout: int = 10
     log_body_bytes: int = 16384
     journal_dir: str = "proxy-journal"
-    drain_seconds: int = 30
+    drain_seconds: int = 20
     models: tuple = (("gpt-3", "gpt-4o-mini"), ("gpt-4", "gpt-4o"))
 
 
@@ -60,7 +60,7 @@ def load(environ=None, folder="."):
         connect_timeout=read.number("CONNECT_TIMEOUT", 10, least=1, most=600),
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
-        drain_seconds=read.number("DRAIN_SECONDS", 30, least=0, most=3600),
+        drain_seconds=read.number("DRAIN_SECONDS", 20, least=0, most=3600),
         models=read.pairs("MODELS", "gpt-3=gpt-4o-mini,gpt-4=gpt-4o"),
     )
 

@@ -64,7 +64,7 @@ class Session(Row):
 
     digest = CharField(64, unique=True)
     user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
-    expires_at = Moment()
+    expires_at = Moment(index=True)
 
     class Meta:
         table_name = "sessions"

@@ -3,6 +3,7 @@
 With Redis, what is published goes through it and comes back, so that all subscribers see one order. A worker has one
 subscription connection, however many subscribers it has.
 """
+import itertools
 import logging
 import queue
 import threading
@@ -13,6 +14,7 @@ BACKLOG = 1000  # items that may wait for a slow subscriber; then it is let go, 
 CONFIRMED_WITHIN = 2  # seconds for Redis to say that a subscription stands
 PAUSE = 0.5  # seconds between tries while Redis is away
 CHANNEL = "proxy-gpt:chat:"
+PEOPLE = ""  # the topic that every process listens to; its texts are ids of users
 MISSED = object()  # an item: something may have been lost, look at the table
 CHANGED = "changed"  # an item: who takes part has changed, look whether you still may listen
 CLOSING = object()  # an item: this process stops, come back to another
@@ -22,10 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class Subscriber:
-    """One who listens to a topic. `next` waits for the next item."""
+    """A user who listens to a topic. `next` waits for the next item."""
 
-    def __init__(self, topic):
+    def __init__(self, topic, user_id):
         self.topic = topic
+        self.user_id = user_id
         self.items = queue.SimpleQueue()
         self.on_overflow = None
 
@@ -62,9 +65,9 @@ class Hub:
         self.topics = {}
         self.relay = Relay(client, self) if client else None
 
-    def subscribe(self, topic):
+    def subscribe(self, topic, user_id):
         """A new Subscriber; what is published from now on reaches it. Give it to `leave` in the end."""
-        subscriber = Subscriber(topic)
+        subscriber = Subscriber(topic, user_id)
         self.topics.setdefault(topic, set()).add(subscriber)
         if self.relay:
             self.relay.join(topic)
@@ -82,8 +85,16 @@ class Hub:
         if not (self.relay and self.relay.publish(topic, text)):
             self.deliver(topic, text)
 
+    def look_again(self, user_id):
+        """Let all of a user's subscribers see whether they still may listen: a session has ended."""
+        self.publish(PEOPLE, user_id)
+
     def deliver(self, topic, text):
         """Give a text to the subscribers of this process."""
+        if topic == PEOPLE:
+            subscribers = itertools.chain.from_iterable(self.topics.values())
+            for subscriber in [subscriber for subscriber in subscribers if subscriber.user_id == text]:
+                subscriber.put(CHANGED)
         for subscriber in tuple(self.topics.get(topic, ())):
             subscriber.put(text)
 
@@ -101,6 +112,7 @@ class Relay:
         self.hub = hub
         self.confirmed = {}  # topic -> Event, set when Redis has confirmed the subscription
         self.pubsub = None
+        self.sending = threading.Lock()  # a connection takes one command at a time
         threading.Thread(target=self._run, name="redis-relay", daemon=True).start()
 
     def publish(self, topic, text):
@@ -114,10 +126,11 @@ class Relay:
 
     def join(self, topic):
         """Listen for a topic; waits, for a bounded time, until Redis confirms it."""
-        if topic not in self.confirmed:
-            self.confirmed[topic] = threading.Event()
+        confirmed = self.confirmed.get(topic)
+        if confirmed is None:
+            confirmed = self.confirmed[topic] = threading.Event()
             self._command("subscribe", topic)
-        self.confirmed[topic].wait(CONFIRMED_WITHIN)
+        confirmed.wait(CONFIRMED_WITHIN)
 
     def part(self, topic):
         """Listen for a topic no longer."""
@@ -126,8 +139,9 @@ class Relay:
 
     def _command(self, name, topic):
         try:
-            if self.pubsub:
-                getattr(self.pubsub, name)(CHANNEL + topic)
+            with self.sending:
+                if self.pubsub:
+                    getattr(self.pubsub, name)(CHANNEL + topic)
         except (RedisError, OSError) as error:  # the listening side sees it too, and subscribes to everything afresh
             logger.warning("Redis did not take a subscription: %s.", type(error).__name__)
 
@@ -143,7 +157,7 @@ class Relay:
 
     def _listen(self):
         with self.client.pubsub() as pubsub:
-            pubsub.subscribe(CHANNEL, *(CHANNEL + topic for topic in self.confirmed))
+            pubsub.subscribe(CHANNEL + PEOPLE, *(CHANNEL + topic for topic in self.confirmed))
             self.pubsub = pubsub
             for topic in tuple(self.confirmed):  # those who came while we were connecting
                 self._command("subscribe", topic)

@@ -43,10 +43,10 @@ class Listener:
 class EventSource(Listener):
     """Server-sent events."""
 
-    def __init__(self, person, chat_id, url=None, **more):
+    def __init__(self, person, chat_id, url=None, token=None, **more):
         self.connection = HTTPConnection((url or person.server.url).removeprefix("http://"), timeout=60)
         query = urlencode({"id": chat_id, **more})
-        self.connection.request("GET", f"/chat/stream?{query}", headers={"Authorization": f"Bearer {person.token}"})
+        self.connection.request("GET", f"/chat/stream?{query}", headers={"Authorization": f"Bearer {token or person.token}"})
         self.answer = self.connection.getresponse()
         assert self.answer.status == 200, self.answer.read()
         super().__init__()

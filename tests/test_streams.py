@@ -193,6 +193,20 @@ def test_who_is_removed_hears_no_more(alice, bob, chat, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", ["/user/logout", "/user/password/update"])
+def test_a_session_that_ends_ends_its_streams(newcomer, kind, path, proxy):
+    chat = newcomer.ask("/chat/create").json()["id"]
+    token = requests.post(f"{proxy.url}/user/login", data={"username": newcomer.name, "password": newcomer.password}, timeout=10).json()["token"]
+    listener, stays = kind(newcomer, chat, token=token), kind(newcomer, chat)
+    fields = {"token": token} if path == "/user/logout" else {"old_password": newcomer.password, "new_password": "another"}
+    assert newcomer.ask(path, **fields).status_code == 200
+    assert listener.closed.wait(2)
+    assert listener.close_code in (4401, None)
+    assert not stays.closed.is_set()
+    stays.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_who_leaves_is_forgotten_at_once(alice, chat, kind, proxy):
     listener = kind(alice, chat)
     count = len(proxy.events(endpoint="/chat/stream", outcome="complete"))

@@ -9,7 +9,7 @@ from proxy_gpt.api import websocket
 from proxy_gpt.chat.stream import Stream
 from proxy_gpt.errors import BadRequest, Forbidden, NotFound, ProxyError, Unauthorized
 from proxy_gpt.pubsub import CLOSING
-from proxy_gpt.rules import chats
+from proxy_gpt.rules import chats, sessions
 
 blueprint = Blueprint("stream", __name__, url_prefix="/chat")
 RETRY = b"retry: 1000\n\n"  # milliseconds after which an EventSource comes back
@@ -58,11 +58,11 @@ def subscribe():
     proxy = current_app.extensions["proxy"]
 
     def still_allowed():
-        if proxy.callers.find(caller.digest) is None:
+        if sessions.find(caller.digest) is None:
             raise Unauthorized("The session has ended. Log in again at /user/login.")
         chats.seen_by(caller.user_id, chat.id)
 
-    return Stream(proxy.hub, chat, revision, still_allowed)
+    return Stream(proxy.hub, chat, caller.user_id, revision, still_allowed)
 
 
 class Subscription:

@@ -47,6 +47,8 @@ def logout():
         g.event.user_id = caller and caller.user_id
         sessions.end(sessions.digest(token))
         proxy().callers.forget(sessions.digest(token))
+        if caller:
+            proxy().hub.look_again(caller.user_id)
     response = jsonify({})
     response.delete_cookie(auth.COOKIE, path="/", httponly=True, samesite="Lax", secure=request.is_secure)
     return response
@@ -87,6 +89,7 @@ def update_password():
         keep_session=g.caller.digest, shortest=settings().password_min_length,
     )  # fmt: skip
     proxy().callers.clear()
+    proxy().hub.look_again(g.caller.user_id)
     return {}
 
 

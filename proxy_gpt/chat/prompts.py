@@ -94,8 +94,8 @@ class Answer:
         self.kept_at = time.monotonic()
         self.deadline = self.kept_at + messages.LONGEST_REPLY
         self.record.model = model
+        self.prompts.log.intend(record)  # first: the intent of a killed process is what fails its message
         self.message = messages.begin(record.id, chat, user_id, prompt, model)
-        self.prompts.log.intend(record)
 
     def run(self):
         """Ask, and bring the message to its end. Raises the ProxyError that it ended with."""

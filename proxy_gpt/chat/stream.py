@@ -4,6 +4,7 @@ A whole message carries the chat's revision at its end. A gap between revisions 
 (Redis was away, a worker was killed): then the messages table is asked, as it is for what a returning subscriber missed.
 """
 import json
+import time
 
 from proxy_gpt import views
 from proxy_gpt.errors import ProxyError, Unavailable
@@ -11,15 +12,17 @@ from proxy_gpt.pubsub import CHANGED, CLOSING, LEFT, MISSED, WAKE
 from proxy_gpt.rules import messages
 
 PING = 15  # seconds without a message after which the line is tried
+CHECK = 60  # seconds after which the right to listen is looked at again, for what no item told (an operator's command, say)
 
 
 class Stream:
     """One subscription. `close` must be called in the end."""
 
-    def __init__(self, hub, chat, revision, still_allowed):
+    def __init__(self, hub, chat, user_id, revision, still_allowed):
         self.hub = hub
         self.chat_id = chat.id
-        self.subscriber = hub.subscribe(chat.id)
+        self.subscriber = hub.subscribe(chat.id, user_id)
+        self.checked_at = time.monotonic()
         self.revision = revision
         self.still_allowed = still_allowed  # raises the ProxyError that ends the stream
         self.ended_by = None  # CLOSING, LEFT, or that ProxyError
@@ -29,17 +32,16 @@ class Stream:
         yield from self._missed()
         while self.ended_by is None:
             item = self.subscriber.next(PING)
-            if item is MISSED:
-                yield from self._missed()
-            elif item in (LEFT, CLOSING):
+            if item in (LEFT, CLOSING):
                 self.ended_by = item
-            elif item in (None, CHANGED):
-                self._check()
-                yield None
-            elif item is WAKE:
+            elif item is MISSED:
+                yield from self._missed()
+            elif item in (None, WAKE, CHANGED):
                 yield None
             else:
                 yield from self._message(item)
+            if item == CHANGED or time.monotonic() > self.checked_at + CHECK:
+                self._check()
 
     def close(self):
         """The subscriber is gone."""
@@ -63,6 +65,7 @@ class Stream:
                 yield self.revision, json.dumps({"message": views.message(message), "partial": False})
 
     def _check(self):
+        self.checked_at = time.monotonic()
         try:
             self.still_allowed()
         except Unavailable:  # the database is away: who was allowed stays so until it can say otherwise

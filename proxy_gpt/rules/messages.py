@@ -2,7 +2,7 @@
 from datetime import timedelta
 
 from proxy_gpt import clock
-from proxy_gpt.db import connection
+from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import NotFound
 from proxy_gpt.models import Chat, Message, Status, proxy
 
@@ -63,6 +63,16 @@ def page(chat_id, limit, before=None):
     At least one, if there is one, and as many as HISTORY allows.
     """
     return _newest(limit, Message.chat == chat_id, before=before)
+
+
+def delete(message_id):
+    """Delete a message; the chat's revision moves on, so that no cache brings it back. Raises NotFound."""
+    with transaction():
+        message = Message.get_or_none(Message.id == message_id)
+        if message is None:
+            raise NotFound(f"There is no message with the id '{message_id}'.", "id")
+        _next_revision(message.chat_id)
+        message.delete_instance()
 
 
 @connection()

@@ -5,17 +5,14 @@ from datetime import timedelta
 
 from proxy_gpt import clock
 from proxy_gpt.db import connection
-from proxy_gpt.models import Session, User, proxy
+from proxy_gpt.models import Session, User
 
 
 @connection()
 def open_one(user, days):
-    """Start a session of so many days and return its token, which is shown this once. Expired sessions of the user go."""
+    """Start a session of so many days and return its token, which is shown this once."""
     token = secrets.token_urlsafe(32)
-    now = clock.now()
-    with proxy.atomic():
-        Session.delete().where(Session.user == user.id, Session.expires_at <= now).execute()
-        Session.create(digest=digest(token), user=user.id, expires_at=now + timedelta(days=days))
+    Session.create(digest=digest(token), user=user.id, expires_at=clock.now() + timedelta(days=days))
     return token
 
 
@@ -28,6 +25,12 @@ def find(token_digest):
         .where(Session.digest == token_digest, Session.expires_at > clock.now())
         .first()
     )
+
+
+@connection()
+def drop_expired():
+    """Delete all sessions whose time is over."""
+    Session.delete().where(Session.expires_at <= clock.now()).execute()
 
 
 @connection()
