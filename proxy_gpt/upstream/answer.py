@@ -1,0 +1,113 @@
+"""The upstream's answer, read by llhttp (the parser of Node.js) through httptools: each piece of its body when it arrives."""
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamTimeout
+from proxy_gpt.upstream.headers import downstream
+
+PIECE = 64 << 10  # bytes read at once, at most: what is there is taken, a full piece is never waited for
+LONGEST_HEAD = 256 << 10  # bytes
+BROKEN = (OSError, HttpParserError, HttpParserUpgrade)
+
+
+class Answer:
+    """The upstream's answer: status, headers, and the pieces of its body. The parser calls what begins with `on_`."""
+
+    def __init__(self, connection, method):
+        self.connection = connection
+        self.parser = HttpResponseParser(self)
+        self.bodyless = method == "HEAD"
+        self.reason, self.pairs = "", []
+        self.begun = self.complete = self.reusable = False
+        self.arrived = []
+        self._read_head()
+        self.found = {name.lower(): value for name, value in reversed(self.pairs)}
+        self.ends_with_connection = not {"content-length", "transfer-encoding"} & self.found.keys()
+        self.headers = downstream(self.pairs)
+
+    def header(self, name, default=""):
+        """The value of one of the headers (in lower case) as the upstream sent it."""
+        return self.found.get(name, default)
+
+    def pieces(self):
+        """Yield the body's bytes, each piece when it arrives. Raises UpstreamBroke or UpstreamTimeout."""
+        try:
+            while True:
+                if self.arrived:
+                    piece = self.arrived[0] if len(self.arrived) == 1 else b"".join(self.arrived)
+                    self.arrived = []
+                    yield piece
+                if self.complete:
+                    return
+                self._receive()
+        except BROKEN as error:
+            raise translated(error, broke=True) from error
+
+    def close(self):
+        """Give the connection back if the answer was read to its end and nothing came after it, else close it."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.release(self.complete and self.reusable)
+
+    def _read_head(self):
+        size = 0
+        while not self.begun:
+            size += self._receive()
+            if size > LONGEST_HEAD:
+                raise HttpParserError("The head is too long.")
+
+    def _receive(self):
+        data = self.connection.sock.recv(PIECE)
+        if data:
+            self.parser.feed_data(data)
+        elif self.begun and self.ends_with_connection:
+            self.complete = True
+        else:
+            raise ConnectionResetError("The connection ended in the middle of an answer.")
+        return len(data)
+
+    def on_message_begin(self):
+        """An answer begins: the one asked for, after a 1xx, or one that nobody asked for."""
+        if self.complete:
+            self.reusable = False
+        elif not self.begun:
+            self.reason, self.pairs = "", []
+
+    def on_status(self, reason):
+        """A part of the reason phrase."""
+        if not self.begun:
+            self.reason += reason.decode("latin-1")
+
+    def on_header(self, name, value):
+        """A header, or after the body a trailer, which has no meaning for a caller."""
+        if not self.begun:
+            self.pairs.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self):
+        """The head is whole."""
+        if not self.begun:
+            self.status = self.parser.get_status_code()
+            self.begun = self.status >= 200
+            if self.begun and self.bodyless:
+                self.on_message_complete()
+
+    def on_body(self, data):
+        """A part of the body."""
+        if self.complete:
+            self.reusable = False
+        else:
+            self.arrived.append(data)
+
+    def on_message_complete(self):
+        """The end of the body."""
+        if self.begun and not self.complete:
+            self.complete = True
+            self.reusable = self.parser.should_keep_alive()
+
+
+def translated(error, broke=False):
+    """The ProxyError for what a connection raised: before the answer's headers, or (`broke`) in the middle of its body."""
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout("The upstream did not answer in time. Try again later.")
+    if broke:
+        return UpstreamBroke("The upstream broke off in the middle of its answer. Try again.")
+    return UpstreamError("The upstream cannot be reached, or broke off before it answered. Try again later.")
