@@ -3,6 +3,7 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything imports ssl or socket
 
+import gc  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 
@@ -34,7 +35,9 @@ proc_name = "proxy-gpt"
 def application():
     """The application, made in each worker."""
     cooperate_with_gevent()
-    return create_app(settings)
+    app = create_app(settings)
+    gc.freeze()  # what is loaded by now stays: the collector need not look through it again and again
+    return app
 
 
 def on_starting(server):
