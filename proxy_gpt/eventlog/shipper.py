@@ -68,11 +68,12 @@ def read_lines(path, offset):
     with open(path, "rb") as file:
         file.seek(offset)
         while lines := file.readlines(BATCH_BYTES):
-            if not lines[-1].endswith(b"\n"):
-                lines.pop()
+            torn = [] if lines[-1].endswith(b"\n") else [lines.pop()]
             offset += sum(map(len, lines))
             if lines:
                 yield lines, offset
+            if torn:
+                return  # to read on would take the rest of it for a line
 
 
 def outcomes(lines, intents=None):
