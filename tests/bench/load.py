@@ -1,4 +1,4 @@
-"""Load for one of the servers, and what it costs that server."""
+"""Load for one server, and what it costs that server."""
 import json
 import os
 import shutil
@@ -9,42 +9,48 @@ import threading
 import time
 from pathlib import Path
 
-from tests.bench.servers import ROOT
+from tests.bench.servers import PATH, ROOT
 
 LUA = Path(__file__).with_name("chat.lua")
 BODY = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Why is the sky blue? " * 10}]})
-PATH = "/v1/chat/completions"
 
 
-def need_tools():
-    """Say in a sentence what is missing."""
+def check_tools():
+    """End with a sentence when a tool is missing."""
     if shutil.which("wrk") is None:
         sys.exit("The benchmarks need wrk on the PATH (Debian: apt install wrk).")
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        sys.exit("The benchmarks need uvloop: pip install -e '.[test,bench]'.")
 
 
-def wrk(server, connections, seconds, body=BODY, path=PATH, content_type="application/json"):
-    """Plain requests for so many seconds. Returns cpu_ms (per request), rps, p50 and requests."""
+def requests(server, connections, seconds, body=BODY, path=PATH, content_type="application/json"):
+    """Plain requests for so many seconds. Returns cpu (milliseconds a request), rate, p50 (milliseconds) and count."""
     environment = {**os.environ, "BENCH_BODY": body, "BENCH_TOKEN": server.token, "BENCH_TYPE": content_type}
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), server.url + path]
     before = server.cpu()
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=seconds + 15).stdout
-    time.sleep(0.5)  # what the requests still cost in the background is theirs too
-    result = json.loads(output.rpartition("JSON ")[2])
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=seconds + 15)
+    time.sleep(0.5)  # what they still cost in the background is theirs too
+    result = json.loads(run.stdout.rpartition("JSON ")[2])
     if result["errors"]:
-        raise SystemExit(f"{server.name}: {result['errors']} of {result['requests']} requests failed:\n{output}")
+        sys.exit(f"{server.name}: {result['errors']} of {result['requests']} requests failed.")
     cpu = (server.cpu() - before) * 1000 / result["requests"]
-    return {**result, "cpu_ms": cpu, "rps": result["requests"] / result["seconds"]}
+    return {"cpu": cpu, "rate": result["requests"] / result["seconds"], "p50": result["p50"], "count": result["requests"]}
 
 
-def streams(server, count, chunks, deadline=15):
-    """Many streams at once. Returns complete, lost, gap_p99, cpu_ms (per 1,000 chunks) and memory at its highest."""
+def streams(server, count, deadline=15):
+    """Many streams at once. Returns cpu (milliseconds for 1,000 chunks), gap (p99, milliseconds) and memory (peak, MB)."""
     command = [sys.executable, "-m", "tests.bench.streams", server.url + PATH, "--token", server.token,
-               "-c", str(count), "--chunks", str(chunks), "--deadline", str(deadline)]  # fmt: skip
-    before, peak = server.cpu(), Peak(server)
-    with peak:
-        output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=deadline + 60).stdout
-    result = json.loads(output)
-    return {**result, "cpu_ms": (server.cpu() - before) * 1e6 / max(1, result["chunks"]), "memory": peak.bytes}
+               "-c", str(count), "--chunks", str(server.upstream.chunks), "--deadline", str(deadline)]  # fmt: skip
+    before = server.cpu()
+    with Peak(server) as peak:
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=deadline + 60)
+    time.sleep(0.5)
+    result = json.loads(run.stdout)
+    if result["complete"] < count or result["lost"]:
+        sys.exit(f"{server.name}: {result['complete']} of {count} streams complete, {result['lost']} chunks lost.")
+    return {"cpu": (server.cpu() - before) * 1e6 / result["chunks"], "gap": result["gap_p99"] * 1000, "memory": peak.bytes / 1e6}
 
 
 class Peak:
@@ -57,6 +63,7 @@ class Peak:
 
     def __enter__(self):
         self.thread.start()
+        return self
 
     def __exit__(self, *_):
         self.over.set()
@@ -68,10 +75,9 @@ class Peak:
 
 
 def side_by_side(servers, rounds, measure):
-    """Measure each server in turn, so many times over. Returns {name: {figure: median}}, {name: requests in all}."""
-    results = {server.name: [] for server in servers}
+    """Measure each server in its turn, so many times over. Returns for each the medians of its figures."""
+    runs = {server: [] for server in servers}
     for _ in range(rounds):
         for server in servers:
-            results[server.name].append(measure(server))
-    medians = {name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in results.items()}
-    return medians
+            runs[server].append(measure(server))
+    return [{key: statistics.median(run[key] for run in runs[server]) for key in runs[server][0]} for server in servers]

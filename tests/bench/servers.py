@@ -1,4 +1,5 @@
 """The processes under measurement, and what they have used of the machine."""
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from tests.server import BIN, Server, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PATH = "/v1/chat/completions"
 
 
 def family(pid):
@@ -27,36 +30,70 @@ def cpu_seconds(pid):
     return total / TICKS
 
 
+class Upstream:
+    """The upstream in a process of its own."""
+
+    def __init__(self, chunks, interval):
+        self.chunks = chunks
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        arguments = ["--port", str(port), "--chunks", str(chunks), "--interval", str(interval)]
+        self.process = subprocess.Popen([sys.executable, "-m", "tests.bench.upstream", *arguments], cwd=ROOT)
+        eventually(self.asked, within=10)
+
+    def asked(self):
+        """Of how many requests it knows, streams included; None before it answers."""
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"{self.url}/stats", timeout=5).json()
+
+    def stop(self):
+        """End it."""
+        self.process.terminate()
+        self.process.wait(10)
+
+
 class Proxy(Server):
-    """`proxy-gpt` in a folder of its own, with somebody signed up."""
+    """`proxy-gpt` with an upstream of its own, and somebody signed up."""
 
     name = "proxy"
 
+    def __init__(self, folder, chunks=50, interval=0.02, **settings):
+        self.upstream = Upstream(chunks, interval)
+        super().__init__(folder, API_KEY="sk-bench", API_URL=self.upstream.url, **settings)
+
+    def begin(self):
+        """Start it."""
+        return super().start()
+
     def start(self):
         """Start it and sign somebody up."""
-        super().start()
+        self.begin()
         self.token = self.person("bench").token
         return self
+
+    def stop(self):
+        """End it and its upstream."""
+        super().stop()
+        self.upstream.stop()
 
     def cpu(self):
         """CPU seconds used so far."""
         return cpu_seconds(self.process.pid)
 
     def memory(self):
-        """Bytes of memory in use by all of its processes."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.workers())
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """Bytes of memory in use by its workers."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE for pid in self.workers())
 
-    def missing(self, asked):
-        """How many of `asked` requests have no event, once the last is shipped."""
-        def count():
-            return self.rows("SELECT COUNT(*) AS n FROM events WHERE endpoint = '/v1/chat/completions'")[0]["n"]
+    def missing(self):
+        """How many of the requests that reached the upstream have no event."""
+        asked = sum(self.upstream.asked().values())
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: self._logged() >= asked, within=10)
+        return max(0, asked - self._logged())
 
-        try:
-            eventually(lambda: count() >= asked, within=10)
-        except AssertionError:
-            pass
-        return max(0, asked - count())
+    def _logged(self):
+        query = "SELECT COUNT(*) AS n FROM events WHERE endpoint = ? AND user_id IS NOT NULL AND request <> ''"
+        return self.rows(query, PATH)[0]["n"]
 
 
 class Naive(Proxy):
@@ -75,37 +112,13 @@ class Naive(Proxy):
 
     def start(self):
         """Start it."""
-        return Server.start(self)
+        return self.begin()
 
     def answers(self):
         """Whether it answers."""
-        try:
+        with contextlib.suppress(requests.ConnectionError):
             return requests.get(self.url, timeout=5).status_code == 404
-        except requests.ConnectionError:
-            return False
 
-
-class Upstream:
-    """The upstream in a process of its own."""
-
-    def __init__(self, chunks=100, interval=0.05):
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        arguments = ["--port", str(self.port), "--chunks", str(chunks), "--interval", str(interval)]
-        self.process = subprocess.Popen([sys.executable, "-m", "tests.bench.upstream", *arguments], cwd=ROOT)
-        eventually(self._answers, within=10)
-
-    def _answers(self):
-        try:
-            return self.stats()
-        except requests.ConnectionError:
-            return None
-
-    def stats(self):
-        """How many requests, streams and chunks it was asked for."""
-        return requests.get(f"{self.url}/stats", timeout=5).json()
-
-    def stop(self):
-        """End it."""
-        self.process.terminate()
-        self.process.wait(10)
+    def missing(self):
+        """It has no events."""
+        return 0

@@ -86,7 +86,7 @@ async def main():
     parser.add_argument("url")
     parser.add_argument("--token", default="none")
     parser.add_argument("-c", type=int, default=1000, help="streams at once")
-    parser.add_argument("--chunks", type=int, default=100, help="as the upstream sends")
+    parser.add_argument("--chunks", type=int, default=50, help="as the upstream sends")
     parser.add_argument("--ramp", type=float, default=1, help="seconds over which they start")
     parser.add_argument("--deadline", type=float, default=15, help="seconds")
     options = parser.parse_args()

@@ -59,8 +59,8 @@ STREAM_END = event(choice({}, "stop")) + event([], usage=USAGE) + framed(b"data:
 class Upstream(asyncio.Protocol):
     """One connection."""
 
-    stats = {"requests": 0, "streams": 0, "chunks": 0}
-    chunks, interval = [], 0.02  # set by `main`
+    stats = {"requests": 0, "streams": 0}
+    chunks, interval = [], 0.0  # set by `main`
 
     def connection_made(self, transport):
         """A caller is there."""
@@ -98,7 +98,6 @@ class Upstream(asyncio.Protocol):
 
     def send_chunk(self, number):
         """Send one chunk; the next is due by the clock, however late this one was."""
-        self.stats["chunks"] += 1
         if number + 1 < len(self.chunks):
             self.transport.write(self.chunks[number])
             due = self.begin + (number + 1) * self.interval
@@ -111,8 +110,8 @@ async def main():
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=19090)
-    parser.add_argument("--chunks", type=int, default=100)
-    parser.add_argument("--interval", type=float, default=0.05, help="seconds between chunks")
+    parser.add_argument("--chunks", type=int, default=50, help="in a stream")
+    parser.add_argument("--interval", type=float, default=0.02, help="seconds between chunks")
     options = parser.parse_args()
     Upstream.chunks = [event(choice({"content": f"t{number:04d} "})) for number in range(options.chunks)]
     Upstream.interval = options.interval
