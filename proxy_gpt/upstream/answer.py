@@ -58,12 +58,20 @@ class Answer:
     def _receive(self):
         data = self.connection.sock.recv(PIECE)
         if data:
-            self.parser.feed_data(data)
+            self._parse(data)
         elif self.begun and self.ends_with_connection:
             self.complete = True
         else:
             raise ConnectionResetError("The connection ended in the middle of an answer.")
         return len(data)
+
+    def _parse(self, data):
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            if not self.complete:
+                raise
+            self.reusable = False  # something else followed
 
     def on_message_begin(self):
         """An answer begins: the one asked for, after a 1xx, or one that nobody asked for."""

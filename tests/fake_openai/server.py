@@ -41,8 +41,9 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, port=0, host="127.0.0.1"):
+    def __init__(self, port=0, host="127.0.0.1", tls=None):
         super().__init__((host, port), Talk)
+        self.tls = tls  # an SSLContext: then it speaks https
         self.questions = []
         self.scripts = collections.deque()
         self.asked = threading.Condition()
@@ -53,7 +54,7 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
     @property
     def url(self):
         """Its address, for API_URL."""
-        return "http://%s:%d" % self.server_address
+        return "%s://%s:%d" % ("https" if self.tls else "http", *self.server_address)
 
     def script(self, *steps):
         """Answer the next question with these steps: bytes, an Event to stall for, HANG_UP or RESET."""
@@ -82,6 +83,11 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
         """Stop listening."""
         self.shutdown()
         self.server_close()
+
+    def get_request(self):
+        """The next connection. A handshake that fails raises OSError, which is the asker's business too."""
+        connection, address = super().get_request()
+        return self.tls.wrap_socket(connection, server_side=True) if self.tls else connection, address
 
     def handle_error(self, request, client_address):
         """A connection that broke is the asker's business."""
