@@ -10,6 +10,7 @@ from proxy_gpt import config, db
 from proxy_gpt.characters import check_characters
 from proxy_gpt.errors import ProxyError, SettingError, Unavailable
 from proxy_gpt.rules import audit
+from proxy_gpt.setting_values import check_database
 
 SECRET = ("password",)  # parameters that no event may have
 CANNOT_OPEN = (
@@ -47,7 +48,7 @@ def recorded(message, user_id=None):
 def open_database(creates):
     """Open the database of the option or of the settings, with its tables. Raises SettingError when that cannot be."""
     option = click.get_current_context().obj
-    address = config.load_database() if option is None else config.check_database(option, "--database")
+    address = config.load_database() if option is None else check_database(option, "--database")
     if not (creates or db.is_postgres(address) or os.path.exists(address)):
         raise SettingError(f"There is no SQLite file '{address}': name the right one with --database, or start the server once.")
     try:

@@ -22,7 +22,7 @@ SQLITE_PRAGMAS = {
 
 
 def open_database(address):
-    """The database at a checked address (see `config.check_database`), as yet unconnected."""
+    """The database at a checked address (see `setting_values.check_database`), as yet unconnected."""
     if is_postgres(address):
         return PooledPostgresqlDatabase(
             address, max_connections=CONNECTIONS, timeout=WAIT, stale_timeout=300,
@@ -38,9 +38,14 @@ def is_postgres(address):
     return address.startswith("postgresql://")
 
 
+def use(database):
+    """Make the models use this database. It may be away for now."""
+    proxy.initialize(database)
+
+
 def bind(database):
     """Make the models use this database, and create the tables that are missing, once however many start together."""
-    proxy.initialize(database)
+    use(database)
     with database.connection_context(), _schema_lock(database):
         database.create_tables(TABLES, safe=True)
 

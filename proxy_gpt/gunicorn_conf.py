@@ -7,13 +7,15 @@ import gc  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 
+from proxy_gpt import preflight  # noqa: E402
 from proxy_gpt.app import create_app  # noqa: E402
-from proxy_gpt.config import load  # noqa: E402
+from proxy_gpt.config import load, many_workers  # noqa: E402
 from proxy_gpt.db import cooperate_with_gevent  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
 
 try:
     settings = load()
+    preflight.check(settings)
 except SettingError as error:
     sys.exit(f"proxy-gpt: {error}")
 
@@ -42,8 +44,10 @@ def application():
 
 def on_starting(server):
     """Once, before the workers: say what an operator should know."""
-    if not settings.api_key:
-        server.log.warning("API_KEY is not set: requests go to the upstream without a key.")
+    if server.cfg.workers > 1 and not settings.redis:  # gunicorn's own options can ask for more than the settings do
+        sys.exit(f"proxy-gpt: {many_workers(server.cfg.workers)}")
+    for warning in preflight.warnings(settings):
+        server.log.warning(warning)
 
 
 def post_worker_init(worker):
@@ -60,5 +64,5 @@ def _drain_at_the_end(worker):
 
 def worker_exit(server, worker):
     """A worker stops: write down what is left."""
-    if worker.wsgi is not None:
+    if getattr(worker, "wsgi", None) is not None:  # else it failed while it started
         worker.wsgi.extensions["proxy"].close()

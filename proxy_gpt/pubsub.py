@@ -113,6 +113,7 @@ class Relay:
         self.confirmed = {}  # topic -> Event, set when Redis has confirmed the subscription
         self.pubsub = None
         self.sending = threading.Lock()  # a connection takes one command at a time
+        self.away = False
         threading.Thread(target=self._run, name="redis-relay", daemon=True).start()
 
     def publish(self, topic, text):
@@ -151,14 +152,21 @@ class Relay:
             try:
                 self._listen()
             except (RedisError, OSError) as error:
-                logger.warning("The subscription in Redis broke off: %s. Trying again.", type(error).__name__)
+                self._note_away(error)
             self.pubsub = None
             pause.wait(PAUSE)
+
+    def _note_away(self, error):
+        if not self.away:  # once, not at every try
+            logger.warning("The subscription in Redis broke off (%s). Trying again until it is back.", type(error).__name__)
+        self.away = True
 
     def _listen(self):
         with self.client.pubsub() as pubsub:
             pubsub.subscribe(CHANNEL + PEOPLE, *(CHANNEL + topic for topic in self.confirmed))
-            self.pubsub = pubsub
+            if self.away:
+                logger.warning("Redis is back.")
+            self.pubsub, self.away = pubsub, False
             for topic in tuple(self.confirmed):  # those who came while we were connecting
                 self._command("subscribe", topic)
             self.hub.tell_all(MISSED)

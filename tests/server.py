@@ -37,22 +37,24 @@ def eventually(check, within=5.0):
 
 
 class Server:
-    """`proxy-gpt` in a folder of its own, with these settings."""
+    """`proxy-gpt` in a folder of its own, with these settings; None unsets one."""
 
-    def __init__(self, folder, command=(BIN / "proxy-gpt",), **settings):
+    def __init__(self, folder, command=(BIN / "proxy-gpt",), cwd=None, listens_on=None, **settings):
         self.folder = Path(folder)
-        self.port = int(settings.get("PORT") or free_port())
+        self.cwd = cwd or self.folder
+        self.port = int(listens_on or settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = settings.get("DB_ADDRESS") or f"sqlite:///{self.folder / 'proxy.db'}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OUR_SETTINGS)}
-        self.environment = {**inherited, "ADDRESS": f"127.0.0.1:{self.port}", **settings}
+        wanted = {**inherited, "ADDRESS": f"127.0.0.1:{self.port}", **settings}
+        self.environment = {name: value for name, value in wanted.items() if value is not None}
         self.command = [str(part) for part in command]
         self.process = None
 
     def start(self):
         """Start it and wait until it answers."""
         self.log = open(self.folder / "server.log", "ab")
-        self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.environment, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(self.command, cwd=self.cwd, env=self.environment, stdout=self.log, stderr=self.log)
         eventually(self.answers, within=15)
         return self
 

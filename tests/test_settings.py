@@ -1,0 +1,155 @@
+"""The settings: what each may be, and that a bad one stops the start with one sentence that names it and shows no secret."""
+import ast
+from pathlib import Path
+
+import pytest
+
+from proxy_gpt import config, setting_values
+from proxy_gpt.errors import SettingError
+
+REDIS = "redis://127.0.0.1:1"
+NUMBERS = {
+    "PORT": (1, 65535), "WEB_CONCURRENCY": (1, 512), "SESSION_DAYS": (1, 36500), "PASSWORD_MIN_LENGTH": (1, 1024),
+    "UPSTREAM_TIMEOUT": (1, 86400), "CONNECT_TIMEOUT": (1, 600), "LOG_BODY_BYTES": (0, 1 << 20), "DRAIN_SECONDS": (0, 3600),
+}  # fmt: skip
+NO_NUMBER = ("x", "1.5", "-1", "0x10", "1e3", "1_000", "²", "٣", "1 2", "9" * 5000)
+BAD = {
+    "API_KEY": ("sk-hidden key", "sk-hidden\nkey", "sk-hidden\x7f", "sk-hiddeñ"),
+    "API_URL": (
+        "api.openai.com", "ftp://h", "http://", "http:///v1", "http://:8080/v1", "http://h:0", "http://h:65536", "http://h:x", "http://[h",
+        "http://h/a b", "http://h/\tv1", "http://h/ü", "http://alice:hidden@h/v1", "https//h",
+    ),
+    "DB_ADDRESS": (
+        "proxy.db", "mysql://u:hidden@h/d", "sqlite://proxy.db", "sqlite:///", "sqlite:///:memory:", "postgresql://u:hidden@h:0/d",
+        "postgresql://u:hidden@h:x/d", "postgresql://", "postgres://u:hidden@[h/d", "postgresql://u:hid den@h/d", "http://h",
+    ),
+    "DATABASE_URL": ("proxy.db", "mysql://u:hidden@h/d", "sqlite:///"),
+    "REDIS_ADDRESS": (
+        "127.0.0.1:6379", "http://h", "redis://", "redis://:hidden@h:0", "redis://:hidden@h:x", "redis://:hidden@h/x",
+        "redis://[hidden",
+    ),
+    "REDIS_URL": ("127.0.0.1:6379", "http://h"),
+    "ADDRESS": (
+        "8080", "host", "host:", ":", ":0", ":65536", ":x", ":²", "::1:8080", "[::1:8080", "[::1]", "[zz]:8080", "a b:8080", "a/b:80",
+        "http://h:80", "postgresql://u:hidden@h:5432", ":" + "9" * 5000,
+    ),
+    "ALLOW_ORGANIZATION": ("maybe", "2", "truee"),
+    "TRUSTED_PROXIES": ("x", "1.2.3", "10.0.0.0/33", "1.2.3.4, x", "**"),
+    "REDIRECT_HOSTS": ("https://h", "h/x", "a b", "h:x", "a@h", "*"),
+    "MODELS": ("gpt-4", "gpt-4=", "=gpt-4o", "gpt-3=a,,gpt-4=b"),
+    **{name: (*NO_NUMBER, str(least - 1), str(most + 1)) for name, (least, most) in NUMBERS.items()},
+}  # fmt: skip
+GOOD = {
+    "API_KEY": [("sk-x", {"api_key": "sk-x"}), ("  sk-x\t", {"api_key": "sk-x"}), ("", {"api_key": ""})],
+    "API_URL": [(url, {"api_url": url}) for url in ("http://h", "http://h:90/v1", "https://[::1]:9/x?api-version=1")],
+    "DB_ADDRESS": [
+        ("postgresql://u:p@h/d", {"database": "postgresql://u:p@h/d"}), ("postgres://u:p@h:1/d", {"database": "postgresql://u:p@h:1/d"}),
+        ("postgresql:///d", {"database": "postgresql:///d"}), ("sqlite:///a b.db", {"database": "a b.db"}), ("sqlite:////x/y", {"database": "/x/y"}),
+    ],
+    "DATABASE_URL": [("postgres://u:p@h/d", {"database": "postgresql://u:p@h/d"})],
+    "REDIS_ADDRESS": [(url, {"redis": url}) for url in ("redis://h", "rediss://u:p@h:1/2?socket_timeout=3", "unix:///run/redis?db=1")],
+    "REDIS_URL": [("redis://h", {"redis": "redis://h"})],
+    "ADDRESS": [
+        ("127.0.0.1:80", {"host": "127.0.0.1", "port": 80}), (":81", {"host": "0.0.0.0", "port": 81}),
+        ("[::1]:82", {"host": "[::1]", "port": 82}), ("some-host.example:83", {"host": "some-host.example", "port": 83}),
+    ],
+    "ALLOW_ORGANIZATION": [("TRUE", {"allow_organization": True}), ("off", {"allow_organization": False})],
+    "TRUSTED_PROXIES": [("*", {"trusted_proxies": ("*",)}), ("10.0.0.0/8, ::1", {"trusted_proxies": ("10.0.0.0/8", "::1")})],
+    "REDIRECT_HOSTS": [("A.example, b:8443,[::1]:80", {"redirect_hosts": frozenset(("a.example", "b:8443", "[::1]:80"))})],
+    "MODELS": [("a=b, c = d", {"models": (("a", "b"), ("c", "d"))})],
+    "JOURNAL_DIR": [("/a b", {"journal_dir": "/a b"})],
+    **{name: [(str(edge), {}) for edge in edges] for name, edges in NUMBERS.items()},
+}  # fmt: skip
+
+
+def load(**environ):
+    """The settings from this environment alone."""
+    return config.load(environ, folder="/nonexistent")
+
+
+def refusal(**environ):
+    """The sentence with which this environment is refused."""
+    with pytest.raises(SettingError) as caught:
+        load(**environ)
+    return one_sentence(str(caught.value))
+
+
+def one_sentence(text):
+    """The text, if it is one line with a full stop, without a traceback, and without what the tests call `hidden`."""
+    assert text.endswith(".") and "\n" not in text and "Traceback" not in text and "hidden" not in text
+    assert len(text) < 400
+    return text
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_a_bad_value_is_refused_in_a_sentence_that_names_the_setting(name, value):
+    more = {"REDIS_ADDRESS": REDIS} if name == "WEB_CONCURRENCY" else {}
+    assert name in refusal(**{name: value}, **more)
+
+
+@pytest.mark.parametrize(("name", "value", "wanted"), [(name, *case) for name, cases in GOOD.items() for case in cases])
+def test_a_good_value_is_taken(name, value, wanted):
+    more = {"REDIS_ADDRESS": REDIS} if name == "WEB_CONCURRENCY" else {}
+    settings = load(**{name: value}, **more)
+    wanted = wanted or {"workers" if name == "WEB_CONCURRENCY" else name.lower(): int(value)}
+    assert {key: getattr(settings, key) for key in wanted} == wanted
+
+
+def test_no_setting_is_forgotten_here():
+    assert setting_names() == set(BAD) | set(GOOD)
+
+
+def setting_names():
+    """The names of all settings that the code knows: what is written in capitals there."""
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in (config, setting_values)]
+    texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if text.replace("_", "").isalpha() and text.isupper() and len(text) > 3}
+
+
+@pytest.mark.parametrize(("first", "second", "one", "other", "read"), [
+    ("DB_ADDRESS", "DATABASE_URL", "sqlite:///a", "sqlite:///b", lambda settings: f"sqlite:///{settings.database}"),
+    ("REDIS_ADDRESS", "REDIS_URL", "redis://a", "redis://b", lambda settings: settings.redis),
+    ("ADDRESS", "PORT", ":81", "82", lambda settings: f":{settings.port}" if settings.port == 81 else str(settings.port)),
+])  # fmt: skip
+def test_the_second_name_counts_only_where_the_first_is_unset(first, second, one, other, read):
+    assert read(load(**{first: one, second: other})) == one
+    assert read(load(**{second: other})) == other
+    assert read(load(**{first: " ", second: other})) == other
+
+
+@pytest.mark.parametrize("count", ["2", "512"])
+def test_more_workers_without_redis_are_refused_naming_both_settings(count):
+    sentence = refusal(WEB_CONCURRENCY=count)
+    assert "WEB_CONCURRENCY" in sentence and "REDIS_ADDRESS" in sentence
+    assert load(WEB_CONCURRENCY=count, REDIS_URL=REDIS).workers == int(count)
+
+
+def test_the_workers_are_one_without_redis_and_one_a_core_with_it(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert (load().workers, load(REDIS_ADDRESS=REDIS).workers) == (1, 6)
+
+
+def test_the_env_file_counts_where_the_environment_says_nothing(tmp_path):
+    lines = ("# ours", "export API_KEY='sk#1'", "PORT=81", "SESSION_DAYS = 7 # a week", "", 'REDIRECT_HOSTS="a.example"', "")
+    (tmp_path / ".env").write_text("\n".join(lines))
+    settings = config.load({"PORT": "82"}, tmp_path)
+    assert (settings.api_key, settings.port, settings.session_days) == ("sk#1", 82, 7)
+    assert settings.redirect_hosts == {"a.example"}
+
+
+def test_the_env_file_may_begin_as_windows_editors_like_it(tmp_path):
+    (tmp_path / ".env").write_bytes("\ufeffPORT=81\r\nSESSION_DAYS=7\r\n".encode())
+    settings = config.load({}, tmp_path)
+    assert (settings.port, settings.session_days) == (81, 7)
+
+
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / ".env").write_bytes(b"API_KEY=\xff\n")
+    with pytest.raises(SettingError) as caught:
+        config.load({}, tmp_path)
+    assert ".env" in one_sentence(str(caught.value))
+
+
+def test_secrets_do_not_show_when_settings_are_printed():
+    settings = load(API_KEY="sk-hidden", DB_ADDRESS="postgresql://u:hidden@h/d", REDIS_ADDRESS="redis://:hidden@h")
+    assert "hidden" not in repr(settings) and "api_url" in repr(settings)

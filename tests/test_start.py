@@ -1,0 +1,123 @@
+"""How the server starts, in its own process: by each of its three ways, and what stops it with one sentence."""
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import KEY
+from tests.locks import locked
+from tests.server import BIN, Server, eventually, free_port
+from tests.test_settings import one_sentence
+
+CHECKOUT = Path(__file__).parent.parent
+PROCFILE = dict(line.split(": ", 1) for line in (CHECKOUT / "Procfile").read_text().splitlines())
+WAYS = {
+    "proxy-gpt": [BIN / "proxy-gpt"],
+    "bare gunicorn": [BIN / "gunicorn"],
+    "the Procfile's line": ["sh", "-c", f"PATH={BIN}:$PATH; exec {PROCFILE['web']}"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_of_starting_runs_the_same_server_with_our_settings(start, upstream, tmp_path, way):
+    own = {"DB_ADDRESS": f"sqlite:///{tmp_path / 'proxy.db'}", "JOURNAL_DIR": str(tmp_path / "journal")}
+    server = start(tmp_path, command=WAYS[way], cwd=CHECKOUT, ADDRESS="", PORT=str(free_port()), **own)
+    eve = server.person("Eve")
+    answer = eve.get("/v1/models", headers={"Connection": "close"})  # one kept alive would be waited for when it stops
+    assert answer.status_code == 200 and upstream.question().header("Authorization") == f"Bearer {KEY}"
+    assert "Using worker: gevent" in server.output() and f":{server.port} " in server.output()
+    assert server.event(answer)["user_id"] == eve.id
+    server.stop()
+    assert server.process.returncode == 0
+
+
+def refused(folder, *options, **settings):
+    """What a server that must not start with these settings writes; it exits with 1."""
+    server = Server(folder, **settings)
+    done = subprocess.run(
+        [*server.command, *options], cwd=folder, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30
+    )
+    assert done.returncode == 1, done
+    return done.stdout
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("SESSION_DAYS", "x"), ("WEB_CONCURRENCY", "2"), ("ADDRESS", "no.such.host.invalid:80"), ("ADDRESS", "203.0.113.9:80"),
+    ("JOURNAL_DIR", "/proc/nothing"), ("JOURNAL_DIR", __file__), ("DB_ADDRESS", "sqlite:////proc/nothing/proxy.db"),
+    ("DB_ADDRESS", f"sqlite:///{__file__}"), ("DB_ADDRESS", "postgresql://u:hidden@127.0.0.1:1/d"),
+    ("DATABASE_URL", "postgres://u:hidden@127.0.0.1/d?no_such_option=1"), ("REDIS_ADDRESS", "redis://:hidden@127.0.0.1:1?timeout=hidden"),
+    ("REDIS_URL", "redis://:hidden@127.0.0.1:1?no_such_option=1"),
+])  # fmt: skip
+def test_a_setting_that_cannot_be_used_stops_the_start_with_one_sentence(tmp_path, name, value):
+    output = refused(tmp_path, **{name: value})
+    assert output.startswith("proxy-gpt: ") and output.endswith("\n")
+    assert name in one_sentence(output.strip())
+
+
+def test_a_postgresql_that_refuses_the_password_or_the_name_stops_the_start(tmp_path, postgres):
+    address = postgres().rpartition("?")
+    for wrong in (address[0].rpartition("/")[0] + "/no_such_database?" + address[2], address[0].replace("postgres:", "nobody:hidden") + "?" + address[2]):
+        assert "DB_ADDRESS" in one_sentence(refused(tmp_path, DB_ADDRESS=wrong).strip())
+
+
+def test_more_workers_by_gunicorns_own_option_are_refused_too(tmp_path):
+    sentence = one_sentence(refused(tmp_path, "--workers", "2").splitlines()[-1])
+    assert "WEB_CONCURRENCY" in sentence and "REDIS_ADDRESS" in sentence
+
+
+def test_a_worker_that_starts_while_the_database_is_locked_waits_for_it(start, upstream):
+    server = start()
+    eve = server.person("Eve")
+    with locked(server.database):
+        os.kill(server.workers()[0], signal.SIGKILL)
+        eventually(lambda: answers(eve), within=4)
+    assert "Traceback" not in server.output()
+    assert server.event(eve.get("/v1/models"))["status"] == 200
+
+
+def answers(person):
+    """Whether somebody's request is answered; the server may be between two workers."""
+    try:
+        return person.get("/user/session", timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_without_a_key_there_is_one_warning_and_no_credential(start, upstream, redis_address):
+    server = start(API_KEY="", REDIS_ADDRESS=redis_address, WEB_CONCURRENCY="2")
+    eventually(lambda: len(server.workers()) == 2 and server.output().count("Booting worker") == 2)
+    server.person("Eve").get("/v1/models")
+    assert {"authorization", "api-key"} & {name.lower() for name, _ in upstream.question().headers} == set()
+    assert server.output().count("API_KEY") == 1
+
+
+def test_without_redis_the_server_starts_says_so_once_and_serves(start, upstream):
+    with socket.create_server(("127.0.0.1", 0)) as no_redis:
+        server = start(REDIS_ADDRESS=f"redis://:hidden@127.0.0.1:{no_redis.getsockname()[1]}", WEB_CONCURRENCY="2")
+        assert server.person("Eve").get("/v1/models").status_code == 200
+        for _ in range(10):  # as many tries of two workers and of who looked before them
+            no_redis.accept()[0].close()
+    output = server.output()
+    assert output.count("REDIS_ADDRESS (or REDIS_URL): Redis cannot be reached") == 1
+    assert output.count("The subscription in Redis broke off") == 2  # one a worker
+    assert "hidden" not in output and "Traceback" not in output
+
+
+def test_the_env_file_of_the_working_directory_counts(tmp_path, start, upstream):
+    (tmp_path / ".env").write_text(f"PORT={free_port()}\nPASSWORD_MIN_LENGTH=9\nAPI_KEY=sk-from-the-file\nAPI_URL=http://127.0.0.1:1\n")
+    port = int((tmp_path / ".env").read_text().splitlines()[0].removeprefix("PORT="))
+    server = start(tmp_path, ADDRESS=None, API_KEY=None, listens_on=port)
+    short = requests.post(f"{server.url}/user/signup", data={"username": "Eve", "password": "12345678"}, timeout=5)
+    assert short.status_code == 400
+    assert server.person("Eve").get("/v1/models").status_code == 200  # API_URL: the environment wins
+    assert upstream.question().header("Authorization") == "Bearer sk-from-the-file"
+
+
+def test_it_listens_on_every_address_unless_told_otherwise(start):
+    server = start(ADDRESS=f":{(port := free_port())}", listens_on=port)
+    with socket.create_connection(("127.0.0.2", port), timeout=5):
+        assert f"0.0.0.0:{port}" in server.output()
