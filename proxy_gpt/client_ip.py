@@ -7,7 +7,7 @@ def client_ip(environ, trusted):
 
     `trusted` holds addresses and networks; `*` trusts the direct peer alone, whoever it is (a Heroku-style router).
     """
-    peer = environ.get("REMOTE_ADDR", "")
+    peer = _plain(environ.get("REMOTE_ADDR", ""))
     forwarded = environ.get("HTTP_X_FORWARDED_FOR")
     if not forwarded or not ("*" in trusted or is_trusted(peer, trusted)):
         return peer
@@ -16,7 +16,7 @@ def client_ip(environ, trusted):
         hop = hop.strip()
         if not _is_address(hop):
             return peer
-        peer = hop
+        peer = _plain(hop)
         if not is_trusted(hop, trusted):
             break
     return peer
@@ -35,4 +35,9 @@ def _is_address(text):
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text  # a zone, which can be any text of any length
+
+
+def _plain(address):
+    """An IPv4 address without the dress of IPv6 that a socket for both puts on it."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
