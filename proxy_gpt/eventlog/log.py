@@ -19,7 +19,9 @@ class EventLog:
         self.on_interrupted = on_interrupted  # told the ids of requests that ended with another process
         self.journal = journal.Journal(folder)
         self.shipper = Shipper(database, self.journal)
+        self.recovered = False  # whether what dead processes left is in the database
         self.work = threading.Event()
+        self.work.set()
         self.closing = False
         self.thread = threading.Thread(target=self._run, name="event-shipper", daemon=True)
         self.thread.start()
@@ -42,20 +44,22 @@ class EventLog:
 
     def _run(self):
         pause = threading.Event()
-        self._try(self._recover)
         while not self.closing:
             self.work.wait()
             self.work.clear()
-            shipped = self._try(self.shipper.ship)
+            shipped = self._try(self._ship)
             if not self.closing:
                 pause.wait(INTERVAL if shipped else PATIENCE)
             if not shipped:
                 self.work.set()
         self._try(self.shipper.finish)
 
-    def _recover(self):
-        for ids in self.shipper.recover(self.folder):
-            self.on_interrupted(ids)
+    def _ship(self):
+        if not self.recovered:
+            for ids in self.shipper.recover(self.folder):
+                self.on_interrupted(ids)
+            self.recovered = True
+        self.shipper.ship()
 
     def _try(self, function, *args):
         """Run one step of shipping; a failure costs nothing but time, since the journal keeps what was not shipped."""

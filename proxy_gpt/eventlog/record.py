@@ -51,8 +51,9 @@ class Record:
         self.duration = round(time.perf_counter() - self.started, 6)
 
     def row(self):
-        """The values in the order of COLUMNS."""
-        return [getattr(self, name) for name in COLUMNS]
+        """The values in the order of COLUMNS. PostgreSQL takes no NUL, and anybody may send one."""
+        values = [getattr(self, name) for name in COLUMNS]
+        return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
 
 
 def _text_now():

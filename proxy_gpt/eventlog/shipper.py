@@ -1,11 +1,17 @@
 """Moves events from journals into the events table, in batches, each event once."""
+import logging
 import shutil
+import sqlite3
+
+import psycopg2
 
 from proxy_gpt.eventlog import journal
 from proxy_gpt.eventlog.record import COLUMNS, Outcome
 from proxy_gpt.models import Event
 
 BATCH_BYTES = 256 << 10  # journal read at once: bounds memory and the time a transaction takes
+REFUSED = (psycopg2.DataError, sqlite3.DataError, ValueError, OverflowError)  # the row's fault, not the database's
+logger = logging.getLogger(__name__)
 
 
 class Shipper:
@@ -53,6 +59,17 @@ class Shipper:
             self.offset = end
 
     def _insert(self, rows):
+        """Insert the rows; one that the database will never take must not stop those around it."""
+        try:
+            self._insert_all(rows)
+        except REFUSED as error:
+            if len(rows) > 1:
+                for row in rows:
+                    self._insert([row])
+            else:
+                logger.error("The database refuses the event %s (%s): it is lost.", rows[0][0], type(error).__name__)
+
+    def _insert_all(self, rows):
         if rows:
             with self.database.connection_context(), self.database.atomic():
                 # An event that is there already came before a kill: the journal is read again, the row stays one.
@@ -67,13 +84,14 @@ def read_lines(path, offset):
     """Yield (whole lines, offset behind them) in bounded pieces; a line still being written stays for later."""
     with open(path, "rb") as file:
         file.seek(offset)
-        while lines := file.readlines(BATCH_BYTES):
-            torn = [] if lines[-1].endswith(b"\n") else [lines.pop()]
+        torn = False
+        while not torn and (lines := file.readlines(BATCH_BYTES)):
+            torn = not lines[-1].endswith(b"\n")  # what follows in the file would be its other half
+            if torn:
+                lines.pop()
             offset += sum(map(len, lines))
             if lines:
                 yield lines, offset
-            if torn:
-                return  # to read on would take the rest of it for a line
 
 
 def outcomes(lines, intents=None):

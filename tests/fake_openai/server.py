@@ -172,10 +172,16 @@ class Talk(socketserver.StreamRequestHandler):
     def stall(self, question, event):
         """Wait for the event; False when the asker leaves first."""
         while not event.wait(0.01):
-            if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+            if select.select([self.connection], [], [], 0)[0] and not self.hears_more():
                 question.gone.set()
                 return False
         return True
+
+    def hears_more(self):
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK)
+        except ConnectionError:
+            return False
 
 
 def head(status="200 OK", *headers):
