@@ -16,7 +16,7 @@ HIDDEN = "[hidden]"
 def new_record(environ, settings):
     """The record of a request that has just come."""
     return Record(
-        environ["REQUEST_METHOD"], environ["PATH_INFO"], client_ip(environ, settings.trusted_proxies),
+        environ["REQUEST_METHOD"], readable(environ["PATH_INFO"]), client_ip(environ, settings.trusted_proxies),
         hide_secrets(environ.get("QUERY_STRING", "")),
     )  # fmt: skip
 
@@ -24,6 +24,11 @@ def new_record(environ, settings):
 def begin():
     """Start the record of the current request."""
     g.event = new_record(request.environ, proxy().settings)
+
+
+def readable(text):
+    """A text of the WSGI environment, whose characters stand for bytes, as UTF-8."""
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
 def end(response):
@@ -70,8 +75,20 @@ def keep_fields(values, size):
     """Keep the fields of this request in its event, without the secret ones."""
     g.event.bytes_in = size
     if g.event.kind == "request":
-        shown = {name: HIDDEN if name.lower() in SECRET else value for name, value in values.items()}
-        g.event.request = json.dumps(shown)[: proxy().settings.log_body_bytes] if shown else ""
+        g.event.request = _shown(values)[: proxy().settings.log_body_bytes] if values else ""
+
+
+def _shown(values):
+    try:
+        return json.dumps(_without_secrets(values))
+    except RecursionError:
+        return "[nested too deeply to be kept]"
+
+
+def _without_secrets(value):
+    if isinstance(value, dict):
+        return {name: HIDDEN if name.strip().lower() in SECRET else _without_secrets(part) for name, part in value.items()}
+    return [_without_secrets(part) for part in value] if isinstance(value, list) else value
 
 
 def hide_secrets(query):

@@ -83,8 +83,9 @@ def start(tmp_path_factory, the_upstream):
         return server.start()
 
     yield begin
-    for server in started:  # all at once: each waits a little for its idle connections
-        server.process.terminate()
+    for server in started:  # all at once: each takes a second or more
+        if server.process.poll() is None:
+            server.process.terminate()
     for server in started:
         server.stop()
 

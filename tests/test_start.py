@@ -24,7 +24,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_of_starting_runs_the_same_server_with_our_settings(start, upstream, tmp_path, way):
-    own = {"DB_ADDRESS": f"sqlite:///{tmp_path / 'proxy.db'}", "JOURNAL_DIR": str(tmp_path / "journal")}
+    own = {"REDIS_ADDRESS": "", "REDIS_URL": "", "DB_ADDRESS": f"sqlite:///{tmp_path / 'proxy.db'}", "JOURNAL_DIR": str(tmp_path / "journal")}
     server = start(tmp_path, command=WAYS[way], cwd=CHECKOUT, ADDRESS="", PORT=str(free_port()), **own)
     eve = server.person("Eve")
     answer = eve.get("/v1/models", headers={"Connection": "close"})  # one kept alive would be waited for when it stops
