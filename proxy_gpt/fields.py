@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 from flask import request
 
 from proxy_gpt.characters import NOT_UTF8, check_characters
-from proxy_gpt.config import SWITCH
+from proxy_gpt.setting_values import SWITCH
 from proxy_gpt.errors import BadRequest, UnsupportedType
 from proxy_gpt.events import keep_fields
 
