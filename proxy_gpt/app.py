@@ -1,10 +1,12 @@
 """The application: what a process opens, and in which order a request passes through."""
+import logging
+import os
+
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
-from proxy_gpt import auth, db, events, faults, upkeep
-from proxy_gpt.api import chat, prompt, stream, team, user
-from proxy_gpt.api.v1 import Passthrough
+from proxy_gpt import auth, db, events, upkeep
+from proxy_gpt.api import chat, prompt, stream, team, user, v1
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
 from proxy_gpt.chat.context import Contexts
@@ -19,6 +21,7 @@ from proxy_gpt.upstream.transport import Upstream
 from proxy_gpt.upstream.watch import Watch
 
 FIELDS_BYTES = 1 << 20  # the largest body of our own endpoints; /v1/* streams and has no limit
+logger = logging.getLogger(__name__)
 
 
 class Proxy:
@@ -54,15 +57,14 @@ def create_app(settings):
     """The WSGI application. Call it in the process that serves, after the fork: it opens files and connections."""
     app = Flask("proxy_gpt", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=FIELDS_BYTES, MAX_FORM_MEMORY_SIZE=FIELDS_BYTES, MAX_FORM_PARTS=1000)
-    app.url_map.merge_slashes = False  # such a path is not there: Werkzeug's redirect would be HTML
+    app.url_map.merge_slashes = False  # paths below /v1/ pass as they are
     app.json.sort_keys = False
     app.extensions["proxy"] = Proxy(settings)
-    app.wsgi_app = Passthrough(app.extensions["proxy"], app.wsgi_app)
     app.before_request(events.begin)
     app.before_request(auth.require_session)
-    for group in (user, chat, prompt, stream, team):
+    for group in (v1, user, chat, prompt, stream, team):
         app.register_blueprint(group.blueprint)
-    app.after_request(events.end)
+    app.after_request(events.attach)
     app.register_error_handler(ProxyError, answer_error)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, answer_bug)
@@ -94,5 +96,10 @@ SENTENCES = {
 
 
 def answer_bug(error):
-    """A fault of ours."""
-    return answer_error(faults.reported(error, g.event.id))
+    """A fault of ours. The type and place go to the process's log, never the text: it may hold what a user sent."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+    logger.error("A fault of the proxy in request %s: %s at %s", g.event.id, type(error).__name__, place)
+    return answer_error(ProxyError("The proxy has a fault. Tell its operator the id in the header x-proxy-request-id."))

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask import current_app, g, request
-from werkzeug.datastructures import Authorization
-from werkzeug.http import parse_cookie
 
 from proxy_gpt import clock
 from proxy_gpt.errors import Unauthorized, Unavailable
@@ -44,29 +42,24 @@ def require_session():
 
 def identify(parameter=None):
     """The caller of the current request; `parameter` is a token to take when there is none elsewhere. Raises Unauthorized."""
-    return caller_of(request.environ, current_app.extensions["proxy"].callers, parameter)
-
-
-def caller_of(environ, callers, parameter=None):
-    """The caller of the request with this WSGI environment. Raises Unauthorized."""
-    username, token = credential(environ)
+    username, token = credential()
     token = token or parameter
     if not token:
         raise Unauthorized("There is no token in this request. Send 'Authorization: Bearer TOKEN' with the token from /user/login.")
-    caller = callers.find(sessions.digest(token))
+    caller = current_app.extensions["proxy"].callers.find(sessions.digest(token))
     if caller is None or (username is not None and users.key(username) != caller.username_key):
         raise Unauthorized("The token is wrong or has expired. Log in again at /user/login for a new one.")
     return caller
 
 
-def credential(environ):
+def credential():
     """(username or None, token or None) as sent: bearer, then basic, then the cookie."""
-    authorization = Authorization.from_header(environ.get("HTTP_AUTHORIZATION"))
+    authorization = request.authorization
     if authorization is not None and authorization.type == "bearer":
         return None, authorization.token
     if authorization is not None and authorization.type == "basic":
         return authorization.username, authorization.password
-    return None, parse_cookie(environ).get(COOKIE)
+    return None, request.cookies.get(COOKIE)
 
 
 class Callers:

@@ -8,22 +8,17 @@ from flask import current_app, g, request
 from proxy_gpt.client_ip import client_ip
 from proxy_gpt.eventlog.record import Outcome, Record
 
-HEADER = "x-proxy-request-id"
 SECRET = ("password", "old_password", "new_password", "token")
 HIDDEN = "[hidden]"
 
 
-def new_record(environ, settings):
-    """The record of a request that has just come."""
-    return Record(
-        environ["REQUEST_METHOD"], readable(environ["PATH_INFO"]), client_ip(environ, settings.trusted_proxies),
+def begin():
+    """Start the record of this request."""
+    environ = request.environ
+    g.event = Record(
+        environ["REQUEST_METHOD"], readable(environ["PATH_INFO"]), client_ip(environ, proxy().settings.trusted_proxies),
         hide_secrets(environ.get("QUERY_STRING", "")),
     )  # fmt: skip
-
-
-def begin():
-    """Start the record of the current request."""
-    g.event = new_record(request.environ, proxy().settings)
 
 
 def readable(text):
@@ -31,20 +26,17 @@ def readable(text):
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
-def end(response):
-    """Before the current request's response goes out: attach the record to it."""
-    return attach(response, g.event, proxy())
-
-
-def attach(response, record, proxy):
+def attach(response):
     """Give the response the event's id, and finish the record when it is closed."""
+    record = g.event
     record.status = response.status_code
-    response.headers[HEADER] = record.id
+    response.headers["x-proxy-request-id"] = record.id
     if response.is_sequence and record.outcome != Outcome.CLIENT_GONE:
         record.bytes_out = response.content_length or 0
         if record.kind == "request":
-            record.response = response.get_data(as_text=True)[: proxy.settings.log_body_bytes]
-    response.call_on_close(lambda: finish(proxy.log, record))
+            record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
+    log = proxy().log
+    response.call_on_close(lambda: finish(log, record))
     return response
 
 

@@ -19,25 +19,22 @@ class CallerDropped(OSError):
 
 
 class Exchange(Call):
-    """A call that passes bytes both ways, and the WSGI iterable of its answer. `close` must be called, however it ends."""
+    """A call that passes bytes both ways. `close` must be called, however it ends."""
 
-    def __init__(self, record, log, watch, client, log_body_bytes):
+    def __init__(self, record, watch, client, log_body_bytes):
         super().__init__(watch, client)
         self.record = record
-        self.log = log
         self.limit = log_body_bytes
         self.answer = None
         self.uploaded = self.downloaded = None
 
-    def upload(self, environ):
-        """The caller's body for the upstream (None, bytes when it is short, else pieces as they arrive), and its length or None."""
-        length = environ.get("CONTENT_LENGTH")
-        length = int(length) if length else None
-        if not length and "HTTP_TRANSFER_ENCODING" not in environ:
-            return None, length
-        self.uploaded = Capture(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"), self.limit)
-        pieces = self._upload_pieces(environ["wsgi.input"], length)
-        return b"".join(pieces) if length is not None and length <= PIECE else pieces, length
+    def upload(self, stream, length, content_type, encoding):
+        """The caller's body for the upstream: None, bytes when it is short, else pieces as they arrive."""
+        if not stream or length == 0:
+            return None
+        self.uploaded = Capture(content_type, encoding, self.limit)
+        pieces = self._upload_pieces(stream, length)
+        return b"".join(pieces) if length is not None and length <= PIECE else pieces
 
     def _upload_pieces(self, stream, left):
         while left is None or left > 0:
@@ -53,7 +50,6 @@ class Exchange(Call):
     def answered(self, answer, method):
         """Take the upstream's answer. Raises UpstreamRefusedKey for its 401: the caller's own token is good."""
         self.answer = answer
-        self.record.status = answer.status
         self.record.upstream_request_id = answer.header("x-request-id")[:254]
         if answer.status == 401:
             raise UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
@@ -61,7 +57,7 @@ class Exchange(Call):
         if method == "HEAD" or answer.status in BODYLESS:
             self.record.settle(Outcome.COMPLETE)
 
-    def __iter__(self):
+    def download(self):
         """Yield the upstream's body as it arrives, and note how it ended.
 
         What breaks off is not made whole: an event stream ends with an error event, any other body with the connection.
@@ -85,13 +81,7 @@ class Exchange(Call):
         yield error_event(error)
 
     def close(self):
-        """The last byte is out, or the caller is gone: the event is whole."""
-        self.release()
-        self.record.end()
-        self.log.finish(self.record)
-
-    def release(self):
-        """Give back what the call holds; note in the record what went through."""
+        """Release everything; complete the record."""
         super().close()
         if self.answer is not None:
             self.answer.close()

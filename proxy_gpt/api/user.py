@@ -41,7 +41,7 @@ def login():
 @audited("logout")
 def logout():
     """End the session of the token in the body, else of the bearer token or basic auth, else of the cookie."""
-    token = fields.read().text("token", None) or auth.credential(request.environ)[1]
+    token = fields.read().text("token", None) or auth.credential()[1]
     if token:
         caller = proxy().callers.find(sessions.digest(token))
         g.event.user_id = caller and caller.user_id

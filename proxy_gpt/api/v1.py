@@ -1,66 +1,78 @@
-"""/v1/*: OpenAI's API, verbatim in both directions, with the shared key in place of the caller's token.
+"""/v1/*: OpenAI's API, verbatim in both directions, with the shared key in place of the caller's token."""
+from flask import Blueprint, Response, current_app, g, request
+from werkzeug.routing import BaseConverter, Rule
 
-Plain WSGI, in front of Flask: a request is passed on as it came, so that nothing of what Flask does for one is needed here,
-and that was a quarter of its time.
-"""
-import json
-
-from werkzeug import Response
-
-from proxy_gpt import auth, events, faults
-from proxy_gpt.errors import ClientGone, ProxyError, UpstreamError
+from proxy_gpt.errors import ClientGone, UpstreamError
 from proxy_gpt.passthrough import Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
 
+blueprint = Blueprint("v1", __name__)
 
-class Passthrough:
-    """The WSGI application for /v1/*; `others` is the one for everything else."""
 
-    def __init__(self, proxy, others):
-        self.proxy = proxy
-        self.others = others
+class Verbatim(Response):
+    """The upstream's answer: Werkzeug adds and takes away no header, and no layer of it stands between two pieces."""
+
+    default_mimetype = None
 
     def __call__(self, environ, start_response):
-        """Send the request upstream; the answer is the Exchange, from which the server takes the body and which it closes."""
-        if not environ["PATH_INFO"].startswith("/v1/"):
-            return self.others(environ, start_response)
-        record = events.new_record(environ, self.proxy.settings)
-        exchange = Exchange(record, self.proxy.log, self.proxy.watch, environ.get("gunicorn.socket"), self.proxy.settings.log_body_bytes)
-        try:
-            answer = self._ask(exchange, environ)
-            start_response(f"{answer.status} {answer.reason}", [*_response_headers(answer), (events.HEADER, record.id)])
-        except Exception as error:
-            exchange.release()
-            return self._refuse(error, record)(environ, start_response)
-        except BaseException:  # the worker stops
-            exchange.release()
-            raise
-        return exchange
+        """The server iterates over this response itself, and closes it."""
+        start_response(self.status, self.headers.to_wsgi_list())
+        return self
 
-    def _ask(self, exchange, environ):
-        proxy, method = self.proxy, environ["REQUEST_METHOD"]
-        exchange.record.user_id = auth.caller_of(environ, proxy.callers).user_id
-        path, query = split_target(environ["RAW_URI"])
-        sent = headers.upstream(environ, proxy.settings.allow_organization)
-        body, length = exchange.upload(environ)
-        proxy.log.intend(exchange.record)
-        try:
-            answer = proxy.upstream.send(exchange, method, path, query, sent, body, length)
-        except UpstreamError as error:
-            if exchange.gone:  # it was not the upstream that broke off
-                raise ClientGone("The caller left before the upstream answered.") from error
-            raise
-        exchange.answered(answer, method)
-        return answer
+    def __iter__(self):
+        return iter(self.response)
 
-    def _refuse(self, error, record):
-        """The answer to a request that was not passed on, or could not be."""
-        if not isinstance(error, ProxyError):
-            error = faults.reported(error, record.id)
-        record.settle(error.outcome, error.message)
-        response = Response(json.dumps(error.body()), error.status, error.headers, content_type="application/json")
-        return events.attach(response, record, self.proxy)
+
+class Everything(BaseConverter):
+    """The rest of a path, whatever it is: Werkzeug's own `path` takes neither nothing nor a slash at its beginning."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+@blueprint.record_once
+def add_rule(state):
+    """Every path, and every method, known or not (a Flask route would need a list of them)."""
+    state.app.url_map.converters["everything"] = Everything
+    state.app.url_map.add(Rule("/v1/<everything:below>", endpoint="v1.passthrough"))
+    state.app.view_functions["v1.passthrough"] = passthrough
+
+
+def passthrough(below):
+    """Send the request upstream and its answer back. The path is taken as it came, not as it was decoded for routing."""
+    environ = request.environ
+    path, query = split_target(environ["RAW_URI"])
+    proxy = current_app.extensions["proxy"]
+    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings.log_body_bytes)
+    try:
+        answer = _ask(proxy, exchange, environ, path, query)
+    except BaseException:
+        exchange.close()
+        raise
+    response = Verbatim(exchange.download(), f"{answer.status} {answer.reason}", _response_headers(answer))
+    response.call_on_close(exchange.close)
+    return response
+
+
+def _ask(proxy, exchange, environ, path, query):
+    sent = headers.upstream(environ, proxy.settings.allow_organization)
+    length = environ.get("CONTENT_LENGTH")
+    length = int(length) if length else None
+    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    body = exchange.upload(
+        environ["wsgi.input"] if length or chunked else None,
+        length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"),
+    )  # fmt: skip
+    proxy.log.intend(g.event)
+    try:
+        answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
+    except UpstreamError as error:
+        if exchange.gone:  # it was not the upstream that broke off
+            raise ClientGone("The caller left before the upstream answered.") from error
+        raise
+    exchange.answered(answer, environ["REQUEST_METHOD"])
+    return answer
 
 
 def _response_headers(answer):
