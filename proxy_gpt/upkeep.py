@@ -2,6 +2,7 @@
 import logging
 import threading
 
+from proxy_gpt import offload
 from proxy_gpt.errors import Unavailable
 from proxy_gpt.rules import messages, sessions
 
@@ -19,7 +20,7 @@ def _run():
     while True:
         for duty in (sessions.drop_expired, messages.fail_forgotten):
             try:
-                duty()
+                offload.run(duty)
             except Unavailable as error:  # next time
                 logger.warning("%s was put off: %s", duty.__name__, error.message)
         pause.wait(INTERVAL)

@@ -109,9 +109,9 @@ class Server:
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1 = 1"
         return self.rows(f"SELECT * FROM events WHERE {where} ORDER BY id", *wanted.values())
 
-    def person(self, name, *password):
+    def person(self, name, password="correct horse"):
         """Sign somebody up."""
-        return sign_up(self, name, *password)
+        return sign_up(self, name, password)
 
 
 class Pair:
@@ -126,15 +126,15 @@ class Pair:
         """The address of the server whose turn it is."""
         return next(self.turn).url
 
-    def person(self, name, *password):
+    def person(self, name, password="correct horse"):
         """Sign somebody up."""
-        return sign_up(self, name, *password)
+        return sign_up(self, name, password)
 
     def __getattr__(self, name):
         return getattr(self.servers[0], name)
 
 
-def sign_up(server, name, password="correct horse"):
+def sign_up(server, name, password):
     """The Person who signs up there with this name."""
     answer = requests.post(f"{server.url}/user/signup", data={"username": name, "password": password})
     assert answer.status_code == 200, answer.text

@@ -32,7 +32,7 @@ def test_text_is_cut_where_the_limit_is_and_the_sizes_are_kept(server, eve, upst
 def test_own_endpoints_texts_are_cut_too(server, eve):
     answer = eve.post("/user/update", data={"first_name": "Eve", "more": "x" * 5000})
     event = server.event(answer)
-    assert event["request"].startswith('{"first_name": ["Eve"], "more": ["xxx') and len(event["request"]) < 300
+    assert event["request"].startswith('{"first_name": "Eve", "more": "xxx') and len(event["request"]) < 300
     assert event["bytes_in"] == int(answer.request.headers["Content-Length"]) and event["bytes_out"] == len(answer.content)
 
 
