@@ -4,6 +4,7 @@ import ssl
 import pytest
 import trustme
 
+from proxy_gpt.upstream.connections import LONGEST_IDLE, Connections
 from tests.fake_openai import HANG_UP, FakeOpenAI, chunked, head, whole
 from tests.server import error_of, eventually
 
@@ -80,6 +81,19 @@ def test_a_connection_that_the_upstream_closed_meanwhile_is_not_used_again(eve, 
     assert eve.get("/v1/models").content == OURS
     eventually(lambda: own_upstream.connections == 0)
     assert eve.get("/v1/models").status_code == 200
+
+
+def test_a_connection_that_was_idle_for_long_is_closed_and_not_used_again(own_upstream):
+    pool = Connections(own_upstream.url, 5, 5)
+    first, second = pool.take(), pool.take()
+    first.release(reusable=True)
+    assert pool.take() is first
+    first.release(reusable=True)
+    first.idle_since -= LONGEST_IDLE + 1
+    second.release(reusable=True)  # the first one is closed by that
+    assert first.sock.fileno() == -1
+    second.idle_since -= LONGEST_IDLE + 1
+    assert pool.take() not in (first, second) and second.sock.fileno() == -1
 
 
 ODD = {
