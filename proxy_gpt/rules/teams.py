@@ -101,7 +101,7 @@ def _let_in(team_id, user_ids):
 
 def _checked(**values):
     if "name" in values:
-        values["name"] = names.checked("name", values["name"], LONGEST_NAME, shortest=1)
+        values["name"] = names.checked_line("name", values["name"], LONGEST_NAME, shortest=1)
     if "description" in values:
         values["description"] = names.checked_text("description", values["description"].strip(), LONGEST_DESCRIPTION)
     return values
