@@ -9,9 +9,14 @@ import pytest
 
 from tests.fake_openai import FakeOpenAI
 from tests.redis_server import RedisServer
-from tests.server import Pair, Server
+from tests.server import Pair, Server, execute_on_database
 
 KEY = "sk-the-shared-key"
+CROWD = """
+    WITH RECURSIVE counter(n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM counter WHERE n < 2000)
+    INSERT INTO users (id, created_at, username, username_key, password_hash, first_name, last_name, updated_at)
+    SELECT 'crowd-' || n, '2024-01-01T00:00:00.000000Z', 'crowd ' || n, 'crowd ' || n, '', '', '', '2024-01-01T00:00:00.000000Z' FROM counter
+"""
 numbers = itertools.count(1)
 
 
@@ -149,6 +154,13 @@ def dora(sqlite_proxy):
 def newcomer(proxy):
     """Somebody nobody knows yet, free to change."""
     return proxy.person(f"newcomer {next(numbers)}")
+
+
+@pytest.fixture(scope="session")
+def crowd(proxy):
+    """The ids of a thousand people, who are only there."""
+    execute_on_database(proxy.database, CROWD)
+    return [f"crowd-{number}" for number in range(1001, 2001)]
 
 
 @pytest.fixture(autouse=True)

@@ -83,8 +83,11 @@ def update(user_id, chat_id, **changes):
     """Change the `name`, `model` or `system` of one's chat; None leaves it. Returns the chat. Raises as `owned_by`."""
     values = _checked(**{name: value for name, value in changes.items() if value is not None})
     with transaction():
-        _lock(chat_id, **values)
-        return owned_by(user_id, chat_id)
+        _lock(chat_id)
+        owned_by(user_id, chat_id)
+        if values:
+            _change(chat_id, **values)
+        return by_id(chat_id)
 
 
 def delete(user_id, chat_id):
@@ -105,6 +108,7 @@ def add(user_id, chat_id, person):
         if ChatUser.select().where(ChatUser.chat == chat_id).count() >= MOST_ADDED:
             raise BadRequest(f"The chat has {MOST_ADDED} users added to it already. Make a team for more.", "user_id")
         ChatUser.create(chat=chat_id, user=person.id)
+        _change(chat_id)
 
 
 def remove(user_id, chat_id, person):
@@ -128,8 +132,13 @@ def ids_of_team(team_id):
     return [chat.id for chat in Chat.select(Chat.id).where(Chat.team == team_id)]
 
 
-def _lock(chat_id, **values):
-    """Change these values; until the transaction ends, nobody else changes the chat. What the caller may not do is undone."""
+def _lock(chat_id):
+    """Until the transaction ends, nobody else changes the chat (SQLite knows no SELECT FOR UPDATE)."""
+    Chat.update(revision=Chat.revision).where(Chat.id == chat_id).execute()
+
+
+def _change(chat_id, **values):
+    """Change these values, if any; the chat is active now."""
     Chat.update(updated_at=clock.now(), **values).where(Chat.id == chat_id).execute()
 
 
@@ -154,7 +163,7 @@ def _is_in_team(user_id, chat):
 def _checked(**values):
     for field in ("name", "model"):
         if field in values:
-            values[field] = names.checked(field, values[field], shortest=1)
+            values[field] = names.checked_line(field, values[field], shortest=1)
     if "system" in values:
         names.checked_text("system", values["system"], LONGEST_SYSTEM)
     return values
