@@ -14,7 +14,7 @@ from proxy_gpt.chat.prompts import Prompts
 from proxy_gpt.errors import ProxyError
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
-from proxy_gpt.pubsub import CLOSING, Hub
+from proxy_gpt.pubsub import Hub
 from proxy_gpt.redis_link import connect
 from proxy_gpt.rules import messages
 from proxy_gpt.upstream.transport import Upstream
@@ -44,7 +44,7 @@ class Proxy:
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, and let the streamed replies come to their end."""
-        self.hub.tell_all(CLOSING)
+        self.hub.close()
         self.prompts.close(self.settings.drain_seconds)
 
     def close(self):

@@ -63,6 +63,7 @@ class Hub:
 
     def __init__(self, client=None):
         self.topics = {}
+        self.closing = False
         self.relay = Relay(client, self) if client else None
 
     def subscribe(self, topic, user_id):
@@ -71,6 +72,8 @@ class Hub:
         self.topics.setdefault(topic, set()).add(subscriber)
         if self.relay:
             self.relay.join(topic)
+        if self.closing:  # a browser comes back within a second, on a connection that it still has to this process
+            subscriber.put(CLOSING)
         return subscriber
 
     def leave(self, subscriber):
@@ -97,6 +100,11 @@ class Hub:
                 subscriber.put(CHANGED)
         for subscriber in tuple(self.topics.get(topic, ())):
             subscriber.put(text)
+
+    def close(self):
+        """The process is to stop: send its subscribers elsewhere, and those who still come."""
+        self.closing = True
+        self.tell_all(CLOSING)
 
     def tell_all(self, item):
         """Give an item to every subscriber of this process."""
