@@ -38,7 +38,7 @@ def owned_by(user_id, team_id):
 def members(user_id, team_id):
     """The users in a team, in the order of their coming in. Raises NotFound for strangers."""
     team = seen_by(user_id, team_id)
-    return list(User.select().join(TeamMember).where(TeamMember.team == team.id).order_by(TeamMember.id))
+    return list(User.select().join(TeamMember).where(TeamMember.team == team.id).order_by(TeamMember.created_at, TeamMember.id))
 
 
 def create(user_id, name, description, people=()):
@@ -54,8 +54,11 @@ def update(user_id, team_id, **changes):
     """Change the `name` or `description` of one's team; None leaves it. Returns the team. Raises as `owned_by`."""
     values = _checked(**{name: value for name, value in changes.items() if value is not None})
     with transaction():
-        _lock(team_id, **values)
-        return owned_by(user_id, team_id)
+        _lock(team_id)
+        owned_by(user_id, team_id)
+        if values:
+            Team.update(updated_at=clock.now(), **values).where(Team.id == team_id).execute()
+        return seen_by(user_id, team_id)
 
 
 def delete(user_id, team_id):
@@ -79,15 +82,15 @@ def remove(user_id, team_id, people):
     ids = [person.id for person in people]
     with transaction():
         _lock(team_id)
-        team = seen_by(user_id, team_id) if ids == [user_id] else owned_by(user_id, team_id)
+        team = seen_by(user_id, team_id) if set(ids) == {user_id} else owned_by(user_id, team_id)
         if team.owner_id in ids:
             raise BadRequest("The owner of the team cannot be removed from it. Delete the team instead.", "user_ids")
         TeamMember.delete().where(TeamMember.team == team_id, TeamMember.user.in_(ids)).execute()
 
 
-def _lock(team_id, **values):
-    """Change these values; until the transaction ends, nobody else changes the team. What the caller may not do is undone."""
-    Team.update(updated_at=clock.now(), **values).where(Team.id == team_id).execute()
+def _lock(team_id):
+    """Until the transaction ends, nobody else changes the team (SQLite knows no SELECT FOR UPDATE)."""
+    Team.update(updated_at=Team.updated_at).where(Team.id == team_id).execute()
 
 
 def _let_in(team_id, user_ids):
@@ -95,8 +98,8 @@ def _let_in(team_id, user_ids):
     new = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in there]
     if len(there) + len(new) > MOST_MEMBERS:
         raise BadRequest(f"A team has at most {MOST_MEMBERS} members. Make another team.", "user_ids")
-    for user_id in new:
-        TeamMember.create(team=team_id, user=user_id)
+    if new:
+        TeamMember.insert_many([{"team": team_id, "user": user_id} for user_id in new]).execute()
 
 
 def _checked(**values):

@@ -10,6 +10,9 @@ from proxy_gpt.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPas
 from proxy_gpt.models import LONGEST_KEY, TeamMember, User, proxy
 from proxy_gpt.rules import chats, names, passwords, sessions
 
+MOST_NAMED = 1000  # users in one request
+LONGEST_SHOWN = 100  # characters of a name or id that is not there, in the answer
+
 
 def create(username, password, first_name="", last_name="", shortest_password=1):
     """Make a new user. Raises Conflict when the name is taken, BadRequest for names and passwords that cannot be."""
@@ -132,14 +135,16 @@ def _checked_names(**given):
 
 
 def _named(field, values):
+    if len(values) > MOST_NAMED:
+        raise BadRequest(f"The field '{field}' names more than {MOST_NAMED} users. Send fewer at once.", field)
     by_name = field.startswith("username")
     wanted = {key(value) if by_name else value: value for value in values}
     column = User.username_key if by_name else User.id
     found = {getattr(user, column.name): user for user in User.select().where(column.in_(list(wanted)))}
     for spelling, value in wanted.items():
         if spelling not in found:
-            raise BadRequest(f"The field '{field}' names nobody: there is no user '{value}'.", field)
-    return found.values()
+            raise BadRequest(f"The field '{field}' names nobody: there is no user '{value[:LONGEST_SHOWN]}'.", field)
+    return [found[spelling] for spelling in wanted]
 
 
 @contextmanager
