@@ -49,12 +49,12 @@ class Fields:
         return value
 
     def flag(self, name, default=False):
-        """A boolean: JSON's own, or one of the usual words. Raises BadRequest naming the field."""
+        """A boolean: JSON's own, or one of the usual words, or 1 or 0. Raises BadRequest naming the field."""
         value = self.one(name)
         if value is None:
             return default
-        if isinstance(value, str):
-            value = SWITCH.get(value.strip().lower())
+        if isinstance(value, (str, int)):
+            value = SWITCH.get(str(value).strip().lower())
         if not isinstance(value, bool):
             raise BadRequest(f"The field '{name}' must be true or false.", name)
         return value
