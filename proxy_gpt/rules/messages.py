@@ -1,6 +1,8 @@
 """Messages: a prompt is written down before it is sent, and its end, whatever it is, moves the chat's revision."""
 from datetime import timedelta
 
+from peewee import IntegrityError
+
 from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import NotFound
@@ -14,13 +16,16 @@ INTERRUPTED = "The proxy's process ended before the reply was complete. Send the
 
 @connection()
 def begin(message_id, chat, user_id, prompt, model):
-    """Write down a prompt whose reply is awaited."""
-    return Message.create(id=message_id, chat=chat.id, user=user_id, prompt=prompt, model=model, status=Status.STREAMING)
+    """Write down a prompt whose reply is awaited. Raises NotFound when the chat is gone."""
+    try:
+        return Message.create(id=message_id, chat=chat.id, user=user_id, prompt=prompt, model=model, status=Status.STREAMING)
+    except IntegrityError as error:  # it was deleted since the caller saw it
+        raise NotFound("There is no such chat.", "id") from error
 
 
 @connection()
 def note(message_id, chat, user_id, prompt):
-    """Write down a message that is not sent to the AI now (off the record)."""
+    """Write down a message that is not sent to the AI now (off the record). Raises NotFound when the chat is gone."""
     with proxy.atomic():
         return Message.create(
             id=message_id, chat=chat.id, user=user_id, prompt=prompt, otr=True, status=Status.COMPLETE,
