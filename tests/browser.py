@@ -3,6 +3,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import time
 from collections import defaultdict
 from urllib.parse import urlencode
 
@@ -78,8 +79,9 @@ class Browser:
         return self._receive(lambda message: (message.get("sessionId"), message.get("method")) == (page, method))
 
     def _receive(self, wanted):
+        deadline = time.monotonic() + WITHIN
         while True:
-            message = json.loads(self.devtools.recv(timeout=WITHIN))
+            message = json.loads(self.devtools.recv(timeout=max(0, deadline - time.monotonic())))
             if "method" in message:
                 self.events[message.get("sessionId")].append(message)
             if wanted(message):

@@ -73,24 +73,26 @@ def test_a_page_without_the_cookie_listens_with_the_token(browser, page, sqlite_
     assert [(message["message"]["prompt"], message["partial"]) for message in other.messages(1)] == [("between us", False)]
 
 
-@pytest.mark.parametrize("way", ["stop", "kill"])
-def test_an_event_source_comes_back_by_itself_and_hears_what_it_missed(browser, start, new_database, way):
+@pytest.mark.parametrize("way, before", [("stop", ["before"]), ("kill", [])])
+def test_an_event_source_comes_back_by_itself_and_hears_what_it_missed(browser, start, new_database, way, before):
     database = new_database("sqlite")
     server, other = start(DB_ADDRESS=database), start(DB_ADDRESS=database)
     page = signed_up(browser.page(site(server)))
     chat = new_chat(page)
     page.listen("EventSource", id=chat)
     say = "await post('/chat/prompt', {id, prompt, otr: true})"
-    page.run(say, id=chat, prompt="before")
-    page.messages(1)
+    for prompt in before:
+        page.run(say, id=chat, prompt=prompt)
+    page.messages(len(before))
     getattr(server, way)()
     page.run("await until(() => heard.errors)")
     tell(other, page, chat, "meanwhile")
     server.start()
-    page.messages(2)
+    page.messages(len(before) + 1)
     page.run(say, id=chat, prompt="after")
-    assert [message["message"]["prompt"] for message in page.messages(3)] == ["before", "meanwhile", "after"]
-    assert page.run("return heard.ids") == ["1", "2", "3"]
+    heard = page.messages(len(before) + 2)
+    assert [message["message"]["prompt"] for message in heard] == [*before, "meanwhile", "after"]
+    assert page.run("return heard.ids") == [str(number + 1) for number in range(len(heard))]
 
 
 def tell(server, page, chat, text):

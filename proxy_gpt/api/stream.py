@@ -12,7 +12,7 @@ from proxy_gpt.pubsub import CLOSING
 from proxy_gpt.rules import chats, sessions
 
 blueprint = Blueprint("stream", __name__, url_prefix="/chat")
-RETRY = b"retry: 1000\n\n"  # milliseconds after which an EventSource comes back
+RETRY = 1000  # milliseconds after which an EventSource comes back
 SSE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013  # RFC 6455, section 7.4.1, and IANA's registry of close codes
 REFUSED = {BadRequest: 4400, Unauthorized: 4401, Forbidden: 4403, NotFound: 4404}
@@ -78,7 +78,8 @@ class Subscription:
 
     def lines(self):
         """The lines of server-sent events (WHATWG HTML, section 9.2)."""
-        yield RETRY
+        # The id lets a client that loses the connection before its first message say where it was, too.
+        yield f"retry: {RETRY}\nid: {self.stream.revision}\n\n".encode()
         for event in self.stream.events():
             line = b": ping\n\n" if event is None else f"id: {event[0]}\ndata: {event[1]}\n\n".encode()
             self.record.bytes_out += len(line)
