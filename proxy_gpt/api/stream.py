@@ -33,17 +33,25 @@ def server_sent_events():
 def web_socket():
     """Subscribe to a chat with a WebSocket: a text frame for each message. What the client sends is not read."""
     bell = websocket.Bell()
-    ws = websocket.accept(request.environ, bell)
     try:
-        subscription = Subscription(subscribe(), g.event)
+        subscription = Subscription(subscribe(), g.event)  # first: an open WebSocket misses nothing
     except ProxyError as error:
-        g.event.settle(error.outcome, error.message)
-        code, reason = REFUSED.get(type(error), TRY_AGAIN_LATER), error.message
-        return websocket.Spoken(lambda: websocket.close(ws, code, reason))
+        return _refuse(websocket.accept(request.environ, bell), error)
     bell.ring = subscription.stream.subscriber.wake
+    try:
+        ws = websocket.accept(request.environ, bell)
+    except BaseException:
+        subscription.close()
+        raise
     response = websocket.Spoken(lambda: subscription.talk(ws))
     response.call_on_close(subscription.close)
     return response
+
+
+def _refuse(ws, error):
+    g.event.settle(error.outcome, error.message)
+    code, reason = REFUSED.get(type(error), TRY_AGAIN_LATER), error.message
+    return websocket.Spoken(lambda: websocket.close(ws, code, reason))
 
 
 def subscribe():
