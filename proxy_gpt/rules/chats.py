@@ -63,10 +63,10 @@ def takes_part(user_id, chat):
 
 @connection()
 def participants(chat):
-    """Everybody who takes part in a chat, in the order of their signing up."""
+    """Everybody who takes part in a chat, by name."""
     added = ChatUser.select(ChatUser.user).where(ChatUser.chat == chat.id)
     members = TeamMember.select(TeamMember.user).where(TeamMember.team == chat.team_id)
-    return list(User.select().where((User.id == chat.user_id) | User.id.in_(added) | User.id.in_(members)).order_by(User.id))
+    return list(User.select().where((User.id == chat.user_id) | User.id.in_(added) | User.id.in_(members)).order_by(User.username_key))
 
 
 def create(user_id, name, model, system, team=None):
