@@ -37,6 +37,7 @@ class Completion:
             else:
                 yield clean(_content(self._whole(answer), "message"))
         finally:
+            self.call.disconnected()
             answer.close()
 
     def usage(self):

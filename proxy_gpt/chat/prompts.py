@@ -7,7 +7,7 @@ import time
 from proxy_gpt import views
 from proxy_gpt.chat.completion import Completion
 from proxy_gpt.chat.context import as_chat_messages
-from proxy_gpt.errors import ClientGone, Interrupted, NotFound, ProxyError, Unavailable, UpstreamTimeout
+from proxy_gpt.errors import ClientGone, Interrupted, ProxyError, Unavailable, UpstreamTimeout
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.models import Status
 from proxy_gpt.rules import messages
@@ -165,14 +165,14 @@ class Answer:
             self.record.settle(getattr(error, "outcome", Outcome.INTERRUPTED), self.message.error)
 
     def _finish(self):
-        """Write down the end. The reply is paid for: while the database is away it is tried again, for a bounded time."""
+        """Write down the end. The reply is paid for: while the database is away it is tried again, for a bounded time.
+
+        Raises NotFound when the chat was deleted meanwhile: the message went with it.
+        """
         pause = threading.Event()
         for _ in range(TRIES):
             try:
                 return messages.finish(self.message)
-            except NotFound:  # the chat was deleted meanwhile; the message went with it
-                self.call.cut()
-                raise
             except Unavailable:
                 pause.wait(1)
         return messages.finish(self.message)

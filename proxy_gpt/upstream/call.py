@@ -20,10 +20,14 @@ class Call:
         if self.gone:
             raise ClientGone("The caller left.")
 
+    def disconnected(self):
+        """Called before the upstream's connection is given back: from then on it may serve somebody else's call."""
+        self.socket = None
+
     def cut(self):
         """Nobody waits any more: end the upstream's connection, which wakes whoever reads from it."""
         self.gone = True
-        if self.socket is not None:
+        if self.socket is not None and self.socket.fileno() >= 0:
             # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
             with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
