@@ -9,7 +9,7 @@ def message(row):
         "id": row.id, "chat_id": row.chat_id, "user_id": row.user_id, "prompt": row.prompt, "reply": row.reply,
         "model": row.model, "otr": row.otr, "status": row.status, "error": row.error or None,
         "usage": None if row.input_tokens is None and row.output_tokens is None else used,
-        "created_at": clock.to_text(row.created_at),
+        "created_at": clock.to_text(row.created_at), "revision": row.revision,
     }  # fmt: skip
 
 

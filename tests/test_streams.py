@@ -124,7 +124,9 @@ def test_who_comes_back_gets_the_whole_messages_missed_and_no_other(alice, chat,
         alice.ask("/chat/prompt", id=chat, prompt=text)
     last_id = first.ids[-1]
     again = kind(alice, chat, last_event_id=last_id)
-    assert [again.next()["message"]["prompt"] for _ in range(2)] == ["p1", "p2"]
+    missed = [again.next()["message"] for _ in range(2)]
+    assert [message["prompt"] for message in missed] == ["p1", "p2"]
+    assert [message["revision"] for message in missed] == [int(last_id) + 1, int(last_id) + 2]
     alice.ask("/chat/prompt", id=chat, prompt="p3")
     assert again.next()["message"]["prompt"] == "p3"
     assert [message["partial"] for message in again.heard] == [False] * 3
