@@ -1,63 +1,16 @@
 """What is measured: each section starts what it needs and yields the rows of the table."""
-import contextlib
-import itertools
 import os
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 
 from tests.bench import load
+from tests.bench.chats import lengths, subscribers
 from tests.bench.databases import postgres, redis, with_events
+from tests.bench.running import ROUNDS, Row, new_folder, running
 from tests.bench.servers import Naive, Proxy
 from tests.server import BIN
 
-ROUNDS = 5
 MEMORY_STEPS = 20_000, 200_000
-numbers = itertools.count(1)
-
-
-@dataclass
-class Row:
-    """A line of the table: the proxy beside the reference, and what is to be reached."""
-
-    what: str
-    reference: float | None  # None: there is none, and the goal is about the figure itself
-    figure: float
-    goal: float
-    at_least: bool = False
-
-    @property
-    def measure(self):
-        """What the goal is about: the ratio, where there is a reference."""
-        return self.figure if self.reference is None else self.figure / self.reference
-
-    @property
-    def reached(self):
-        """Whether it is."""
-        return self.measure >= self.goal if self.at_least else self.measure <= self.goal
-
-
-@contextlib.contextmanager
-def running(folder, *kinds, **settings):
-    """Servers of these kinds, warm; at the end no event may be missing."""
-    with contextlib.ExitStack() as stack:
-        servers = []
-        for kind in kinds:
-            servers.append(kind(new_folder(folder), **settings).start())
-            stack.callback(servers[-1].stop)
-            load.requests(servers[-1], 32, 1)
-        yield servers
-        for server in servers:
-            if missing := server.missing():
-                sys.exit(f"{missing} events are missing from the log.")
-
-
-def new_folder(folder):
-    """A fresh folder for a server."""
-    new = folder / f"server-{next(numbers)}"
-    new.mkdir()
-    return new
 
 
 def plain(folder):
@@ -129,4 +82,7 @@ def _seconds_of_help(folder):
     return time.monotonic() - begin
 
 
-SECTIONS = {"plain": plain, "streams": streams, "shared": shared, "growth": growth, "memory": memory, "start": start}
+SECTIONS = {
+    "plain": plain, "streams": streams, "shared": shared, "subscribers": subscribers,
+    "growth": growth, "lengths": lengths, "memory": memory, "start": start,
+}  # fmt: skip

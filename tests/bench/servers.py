@@ -68,7 +68,8 @@ class Proxy(Server):
     def start(self):
         """Start it and sign somebody up."""
         self.begin()
-        self.token = self.person("bench").token
+        self.somebody = self.person("bench")
+        self.token = self.somebody.token
         return self
 
     def stop(self):
@@ -92,7 +93,7 @@ class Proxy(Server):
         return max(0, asked - self._logged())
 
     def _logged(self):
-        query = "SELECT COUNT(*) AS n FROM events WHERE endpoint = ? AND user_id IS NOT NULL AND request <> ''"
+        query = "SELECT COUNT(*) AS n FROM events WHERE endpoint IN (?, '/chat/prompt') AND user_id IS NOT NULL AND request <> ''"
         return self.rows(query, PATH)[0]["n"]
 
 
