@@ -1,5 +1,6 @@
 """The connections to the upstream: which are trusted, which are used again, and what answers they may bring."""
 import ssl
+import threading
 
 import pytest
 import trustme
@@ -67,6 +68,13 @@ def test_no_request_goes_to_an_upstream_whose_certificate_is_not_good(start, sec
     eve = start(API_URL=upstream.url, **({"SSL_CERT_FILE": authority.path} if trusted else {})).person("Eve")
     assert error_of(eve.get("/v1/models"), 502)["code"] == "upstream_unreachable"
     assert upstream.questions == []
+
+
+def test_an_https_upstream_that_does_not_answer_in_time_is_a_504(start, secure_upstream, authority):
+    upstream = secure_upstream("127.0.0.1")
+    eve = start(API_URL=upstream.url, SSL_CERT_FILE=authority.path, UPSTREAM_TIMEOUT="1").person("Eve")
+    upstream.script(threading.Event())
+    assert error_of(eve.get("/v1/models"), 504)["code"] == "upstream_timeout"
 
 
 def test_one_connection_serves_one_request_after_the_other(eve, own_upstream):

@@ -76,7 +76,8 @@ def test_a_query_that_comes_often_uses_an_index(people, chat, caplog, what):
 def scans(sql, values):
     """The steps of the query's plan that read a whole table."""
     if isinstance(proxy.obj, db.peewee.SqliteDatabase):
-        return [step for *_, step in proxy.execute_sql(f"EXPLAIN QUERY PLAN {sql}", values) if step.startswith("SCAN ") and step != "SCAN CONSTANT ROW"]
+        steps = [step for *_, step in proxy.execute_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+        return [step for step in steps if step.startswith("SCAN ") and step != "SCAN CONSTANT ROW"]
     proxy.execute_sql("SET enable_seqscan = off")  # a small table is read whole even where there is an index
     return [step for (step,) in proxy.execute_sql(f"EXPLAIN {sql}", values).fetchall() if "Seq Scan" in step]
 

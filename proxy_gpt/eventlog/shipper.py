@@ -81,15 +81,16 @@ class Shipper:
 
 
 def read_lines(path, offset):
-    """Yield (whole lines, offset behind them) in bounded pieces; a line still being written stays for later."""
+    """Yield (whole lines, offset behind them) in bounded pieces; a line still being written stays for later.
+
+    The file may grow meanwhile, even between the two halves of a line.
+    """
     with open(path, "rb") as file:
         file.seek(offset)
-        torn = False
-        while not torn and (lines := file.readlines(BATCH_BYTES)):
-            torn = not lines[-1].endswith(b"\n")  # what follows in the file would be its other half
-            if torn:
-                lines.pop()
-            offset += sum(map(len, lines))
+        rest = b""
+        while piece := file.read(BATCH_BYTES):
+            *lines, rest = (rest + piece).split(b"\n")
+            offset += sum(map(len, lines)) + len(lines)
             if lines:
                 yield lines, offset
 

@@ -45,7 +45,8 @@ def with_events(path, doublings):
 def with_messages(server, chat_id, count):
     """Give a chat so many messages behind the server's back (SQLite)."""
     rows = [
-        {"id": new_id(), "chat": chat_id, "user": server.somebody.id, "prompt": "Why?", "reply": "So.", "status": "complete", "revision": number}
+        {"id": new_id(), "chat": chat_id, "user": server.somebody.id, "prompt": "Why?", "reply": "So.",
+         "status": "complete", "revision": number}
         for number in range(1, count + 1)
     ]  # fmt: skip
     rows.sort(key=lambda row: row["id"])

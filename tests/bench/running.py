@@ -37,9 +37,9 @@ def running(folder, *kinds, **settings):
     with contextlib.ExitStack() as stack:
         servers = []
         for kind in kinds:
-            servers.append(kind(new_folder(folder), **settings).start())
+            servers.append(kind(new_folder(folder), **settings))
             stack.callback(servers[-1].stop)
-            load.requests(servers[-1], 32, 1)
+            load.requests(servers[-1].start(), 32, 1)
         yield servers
         for server in servers:
             if missing := server.missing():

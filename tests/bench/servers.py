@@ -74,7 +74,8 @@ class Proxy(Server):
 
     def stop(self):
         """End it and its upstream."""
-        super().stop()
+        if self.process:
+            super().stop()
         self.upstream.stop()
 
     def cpu(self):
