@@ -9,7 +9,6 @@ import pytest
 import requests
 
 from proxy_gpt.eventlog.record import COLUMNS, Record
-from proxy_gpt.eventlog.shipper import read_lines
 from tests.fake_openai import chunked, head
 from tests.locks import locked
 from tests.server import eventually, query_database
@@ -125,14 +124,3 @@ def test_a_row_that_the_database_refuses_stops_none_of_those_around_it(start, da
     found = eventually(lambda: query_database(database, "SELECT endpoint FROM events WHERE endpoint LIKE ? ORDER BY endpoint", "/left/%"))
     assert [row["endpoint"] for row in found] == ["/left/0", "/left/2"]
     assert server.output().count(f"refuses the event {rows[1][0]}") == 1
-
-
-def test_a_line_that_is_being_written_is_left_for_later_whole(tmp_path):
-    path = tmp_path / "00000000"
-    path.write_bytes(b"one\ntw")
-    lines = read_lines(path, 0)
-    assert next(lines) == ([b"one\n"], 4)
-    with open(path, "ab") as file:
-        file.write(b"o\nthree\n")
-    assert list(lines) == []
-    assert list(read_lines(path, 4)) == [([b"two\n", b"three\n"], 14)]
