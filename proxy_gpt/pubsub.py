@@ -11,6 +11,7 @@ import threading
 from redis import RedisError
 
 BACKLOG = 1000  # items that may wait for a slow subscriber; then it is let go, and may come back for what it missed
+BACKLOG_SIZE = 16 << 20  # characters of them; one item may be longer
 CONFIRMED_WITHIN = 2  # seconds for Redis to say that a subscription stands
 PAUSE = 0.5  # seconds between tries while Redis is away
 CHANNEL = "proxy-gpt:chat:"
@@ -30,24 +31,32 @@ class Subscriber:
         self.topic = topic
         self.user_id = user_id
         self.items = queue.SimpleQueue()
+        self.size = 0  # characters that wait
+        self.full = False
         self.on_overflow = None
 
     def next(self, timeout):
         """The next item, or None when none comes in so many seconds."""
         try:
-            return self.items.get(timeout=timeout)
+            item = self.items.get(timeout=timeout)
         except queue.Empty:
             return None
+        self.size -= _size(item)
+        return item
 
     def put(self, item):
         """Give it an item. Who does not take them is let go."""
-        waiting = self.items.qsize()
-        if waiting < BACKLOG:
+        if self.full:
+            return
+        size = self.size + _size(item)
+        if self.items.qsize() < BACKLOG and (size <= BACKLOG_SIZE or not self.size):
+            self.size = size
             self.items.put(item)
-        elif waiting == BACKLOG:
-            self.items.put(LEFT)
-            if self.on_overflow:
-                self.on_overflow()
+            return
+        self.full = True
+        self.items.put(LEFT)
+        if self.on_overflow:
+            self.on_overflow()
 
     def wake(self):
         """Let `next` return, with WAKE, if nothing else comes."""
@@ -56,6 +65,10 @@ class Subscriber:
     def cut(self):
         """The listener's connection is closed."""
         self.items.put(LEFT)
+
+
+def _size(item):
+    return len(item) if isinstance(item, str) else 0
 
 
 class Hub:

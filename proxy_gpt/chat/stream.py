@@ -30,22 +30,24 @@ class Stream:
     def events(self):
         """Yield (revision to come back with, JSON text) for each message, and None when there is none for a while."""
         yield from self._missed()
-        while self.ended_by is None:
-            item = self.subscriber.next(PING)
-            if item in (LEFT, CLOSING):
-                self.ended_by = item
-            elif item is MISSED:
+        while not self._ends_with(item := self.subscriber.next(PING)):
+            if item is MISSED:
                 yield from self._missed()
-            elif item in (None, WAKE, CHANGED):
+            elif item in (None, CHANGED, WAKE):
                 yield None
             else:
                 yield from self._message(item)
-            if item == CHANGED or time.monotonic() > self.checked_at + CHECK:
-                self._check()
 
     def close(self):
         """The subscriber is gone."""
         self.hub.leave(self.subscriber)
+
+    def _ends_with(self, item):
+        if item in (LEFT, CLOSING):
+            self.ended_by = item
+        elif item in (CHANGED, MISSED) or time.monotonic() >= self.checked_at + CHECK:
+            self._check()
+        return self.ended_by is not None
 
     def _message(self, item):
         revision, _, text = item.partition(" ")
