@@ -136,7 +136,12 @@ def test_a_cold_cache_changes_no_context(start, new_database, upstream, backend,
     if more:
         request.getfixturevalue("redis_server").client.flushall()
         prompt(alice, chat, "p5")
-        assert told(upstream) == [*expected, ("assistant", "You said: p4"), ("user", "p5")]
+        expected += [("assistant", "You said: p4"), ("user", "p5")]
+        assert told(upstream) == expected
+        for number, garbage in enumerate(("", "{", "[]", "{}", '{"revision": 6}'), start=6):  # another version's, say
+            request.getfixturevalue("redis_server").client.set(f"proxy-gpt:cache:{chat}", garbage)
+            prompt(alice, chat, f"p{number}", context=1)
+            assert told(upstream) == [*dialogue([number - 1]), ("user", f"p{number}")]
 
 
 def test_prompts_at_once_lose_nothing_and_leave_the_context_as_the_table_has_it(alice, chat, upstream):

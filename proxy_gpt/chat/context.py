@@ -54,7 +54,10 @@ class Contexts:
         text = self.cache.get(chat.id)
         if text is None:
             return None
-        context = Context(**json.loads(text))
+        try:
+            context = Context(**json.loads(text))
+        except (ValueError, TypeError):  # another version of the proxy wrote it
+            return None
         return context if context.revision == chat.revision else None
 
     def _keep(self, chat_id, context):
