@@ -54,6 +54,7 @@ def test_a_stream_is_open_only_when_nothing_can_be_missed_any_more(start, tmp_pa
 
 def test_one_who_listens_to_a_busy_chat_is_looked_at_too(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "PING", 0)
+    monkeypatch.setattr(stream, "CHECK", 0)
     db.bind(db.open_database(str(tmp_path / "proxy.db")))
     hub, forbidden = Hub(), []
 
@@ -61,7 +62,7 @@ def test_one_who_listens_to_a_busy_chat_is_looked_at_too(tmp_path, monkeypatch):
         if forbidden:
             raise NotFound("There is no such chat.", "id")
 
-    listener = stream.Stream(hub, SimpleNamespace(id="chat"), 0, still_allowed)
+    listener = stream.Stream(hub, SimpleNamespace(id="chat"), "alice", 0, still_allowed)
     events = listener.events()
     assert next(events) is None  # nobody has said anything yet
     hub.publish("chat", "- {}")
@@ -74,7 +75,7 @@ def test_one_who_listens_to_a_busy_chat_is_looked_at_too(tmp_path, monkeypatch):
 @pytest.mark.parametrize("length, fit", [(10, 1000), (1 << 20, 16)])
 def test_what_waits_for_a_slow_listener_is_bounded_in_number_and_in_size(length, fit):
     hub, dropped = Hub(), []
-    slow = hub.subscribe("chat")
+    slow = hub.subscribe("chat", "alice")
     slow.on_overflow = lambda: dropped.append(True)
     for _ in range(fit):
         hub.publish("chat", "x" * length)
@@ -89,6 +90,6 @@ def test_what_waits_for_a_slow_listener_is_bounded_in_number_and_in_size(length,
 
 def test_a_message_fits_however_long_it_is():
     hub = Hub()
-    listener = hub.subscribe("chat")
+    listener = hub.subscribe("chat", "alice")
     hub.publish("chat", "x" * (20 << 20))
     assert len(listener.next(0)) == 20 << 20
