@@ -102,13 +102,14 @@ class Chat(Row):
     name = CharField(254, default="general")
     model = CharField(254, default="")
     system = TextField(default="")
-    user = ForeignKeyField(User, backref="chats", on_delete="CASCADE")
-    team = ForeignKeyField(Team, backref="chats", null=True, on_delete="CASCADE")
+    user = ForeignKeyField(User, backref="chats", index=False, on_delete="CASCADE")
+    team = ForeignKeyField(Team, backref="chats", index=False, null=True, on_delete="CASCADE")
     revision = BigIntegerField(default=0)
     updated_at = Moment(default=clock.now)
 
     class Meta:
         table_name = "chats"
+        indexes = ((("user", "updated_at", "id"), False), (("team", "updated_at", "id"), False))  # in the order of the list
 
 
 class ChatUser(Row):
