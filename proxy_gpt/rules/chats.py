@@ -1,5 +1,5 @@
 """Chats: who takes part, and what each may do. Participants see a chat, its owner changes it, strangers know of none."""
-from peewee import IntegrityError
+from peewee import IntegrityError, Tuple
 
 from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
@@ -149,7 +149,7 @@ def _ways_in(user_id):
 
 
 def _earlier_than(chat):
-    return (Chat.updated_at < chat.updated_at) | ((Chat.updated_at == chat.updated_at) & (Chat.id < chat.id))
+    return Tuple(Chat.updated_at, Chat.id) < Tuple(clock.to_text(chat.updated_at), chat.id)
 
 
 def _was_added(user_id, chat):
