@@ -121,6 +121,6 @@ def test_a_row_that_the_database_refuses_stops_none_of_those_around_it(start, da
     segment = next(path for path in journal(server))
     segment.write_bytes(b"".join(b"O" + json.dumps(row).encode() + b"\n" for row in rows) + b"Otorn")
     server.start()
-    found = eventually(lambda: query_database(database, "SELECT endpoint FROM events WHERE endpoint LIKE ? ORDER BY endpoint", "/left/%"))
-    assert [row["endpoint"] for row in found] == ["/left/0", "/left/2"]
+    query = "SELECT endpoint FROM events WHERE endpoint LIKE ? ORDER BY endpoint"
+    eventually(lambda: [row["endpoint"] for row in query_database(database, query, "/left/%")] == ["/left/0", "/left/2"])
     assert server.output().count(f"refuses the event {rows[1][0]}") == 1
