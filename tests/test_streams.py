@@ -259,12 +259,12 @@ def test_one_who_never_reads_harms_nobody(alice, bob, chat, upstream, proxy):
     deaf.connect(("127.0.0.1", proxy.port))
     deaf.sendall(f"GET /chat/stream?id={chat} HTTP/1.1\r\nHost: proxy\r\n{bearer(bob)}\r\n\r\n".encode())
     listener = EventSource(alice, chat)
-    long = "x" * 200_000
+    long = "x" * 900_000
     before = proxy.memory()
-    for _ in range(20):
+    for _ in range(40):
         alice.ask("/chat/prompt", id=chat, prompt=long, otr="true")
         assert listener.next()["message"]["prompt"] == long
-    assert proxy.memory() - before < 60 << 20
+    assert proxy.memory() - before < 30 << 20
     deaf.close()
     listener.close()
 

@@ -10,6 +10,7 @@ from proxy_gpt.models import Chat, Message, Status, proxy
 
 LONGEST_REPLY = 3600  # seconds after which a message that still streams belongs to a process that is gone
 PAGE = 50  # rows of history read at once
+FEW = 10  # messages read at once to be told, whatever their size
 HISTORY = 4 << 20  # characters of history that are read at once, at the most
 INTERRUPTED = "The proxy's process ended before the reply was complete. Send the prompt again."
 
@@ -49,9 +50,9 @@ def finish(message):
 
 @connection()
 def since(chat_id, revision):
-    """The messages that ended after a revision of the chat, in the order in which they ended, PAGE at the most."""
+    """The messages that ended after a revision of the chat, in the order in which they ended, a few at a time."""
     query = Message.select().where(Message.chat == chat_id, Message.revision > revision)
-    return list(query.order_by(Message.revision).limit(PAGE))
+    return list(query.order_by(Message.revision).limit(FEW))
 
 
 @connection()
