@@ -2,7 +2,7 @@
 from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import BadRequest, Forbidden, NotFound
-from proxy_gpt.models import Team, TeamMember, User
+from proxy_gpt.models import Chat, Team, TeamMember, User
 from proxy_gpt.rules import names
 
 LONGEST_NAME = 30
@@ -66,6 +66,8 @@ def delete(user_id, team_id):
     with transaction():
         _lock(team_id)
         owned_by(user_id, team_id)
+        # The chats first: who changes one locks it and then looks at its team, and two who lock in opposite order wait for ever.
+        Chat.delete().where(Chat.team == team_id).execute()
         Team.delete().where(Team.id == team_id).execute()
 
 
