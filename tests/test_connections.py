@@ -134,3 +134,17 @@ def test_an_answer_is_understood_and_leaves_nothing_for_the_next_when(eve, own_u
 def test_an_answer_that_could_be_misunderstood_is_none(eve, own_upstream, nonsense):
     own_upstream.script(nonsense)
     assert error_of(eve.get("/v1/thing"), 502)["code"] == "upstream_unreachable"
+
+
+def test_who_ends_a_prompt_after_its_answer_ends_nobody_elses_request(eve, own_upstream):
+    chat = eve.ask("/chat/create").json()["id"]
+    begun, go_on = head("200 OK", "Content-Type: text/event-stream", CHUNKED) + chunked(b'data: {"choices": []}\n\n'), threading.Event()
+    own_upstream.forget()
+    own_upstream.script(begun, go_on, chunked(b"data: [DONE]\n\n", b""))
+    assert eve.ask("/chat/prompt", id=chat, prompt="Well?", stream="true").status_code == 200
+    own_upstream.question()
+    assert eve.ask("/chat/delete", id=chat).status_code == 200  # so that the end of the message cannot be written
+    go_on.set()
+    event = eventually(lambda: eve.server.events(endpoint="/chat/prompt"))[-1]
+    assert event["bytes_out"] > 0 and own_upstream.connections == 1
+    assert eve.get("/v1/models").status_code == 200 and own_upstream.connections == 1  # the same one
