@@ -1,6 +1,5 @@
 """The application: what a process opens, and in which order a request passes through."""
 import logging
-import os
 
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
@@ -11,7 +10,7 @@ from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
 from proxy_gpt.chat.context import Contexts
 from proxy_gpt.chat.prompts import Prompts
-from proxy_gpt.errors import ProxyError
+from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.pubsub import Hub
@@ -97,9 +96,5 @@ SENTENCES = {
 
 def answer_bug(error):
     """A fault of ours. The type and place go to the process's log, never the text: it may hold what a user sent."""
-    trace = error.__traceback__
-    while trace.tb_next:
-        trace = trace.tb_next
-    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
-    logger.error("A fault of the proxy in request %s: %s at %s", g.event.id, type(error).__name__, place)
-    return answer_error(ProxyError("The proxy has a fault. Tell its operator the id in the header x-proxy-request-id."))
+    logger.error("A fault of the proxy in request %s: %s", g.event.id, place_of(error))
+    return answer_error(ProxyError(FAULT))

@@ -29,6 +29,9 @@ class Settings:
     allow_organization: bool = False
     upstream_timeout: int = 660
     connect_timeout: int = 10
+    answer_timeout: int = 3600
+    client_timeout: int = 60
+    max_upload_mb: int = 520
     log_body_bytes: int = 16384
     journal_dir: str = "proxy-journal"
     drain_seconds: int = 20
@@ -58,6 +61,9 @@ def load(environ=None, folder="."):
         allow_organization=read.switch("ALLOW_ORGANIZATION"),
         upstream_timeout=read.number("UPSTREAM_TIMEOUT", 660, least=1, most=86400),
         connect_timeout=read.number("CONNECT_TIMEOUT", 10, least=1, most=600),
+        answer_timeout=read.number("ANSWER_TIMEOUT", 3600, least=1, most=86400),
+        client_timeout=read.number("CLIENT_TIMEOUT", 60, least=1, most=3600),
+        max_upload_mb=read.number("MAX_UPLOAD_MB", 520, least=1, most=1 << 20),
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
         drain_seconds=read.number("DRAIN_SECONDS", 20, least=0, most=3600),

@@ -3,6 +3,9 @@
 The status, type and code sit on the class; the sentence is given where the error is raised. The admin command prints the
 same sentence and exits with 1.
 """
+import os
+
+FAULT = "The proxy has a fault. Tell its operator the id in the header x-proxy-request-id."
 
 
 class ProxyError(Exception):
@@ -28,6 +31,31 @@ class BadRequest(ProxyError):
     """The request itself is wrong: a field is missing, or of the wrong type, length or value."""
 
     status, type, code = 400, "invalid_request_error", "invalid_value"
+
+
+class Malformed(ProxyError):
+    """What came is not a request as HTTP wants it, or asks for a part of HTTP that is not spoken here."""
+
+    status, type, code = 400, "invalid_request_error", "malformed_request"
+
+
+class UnsupportedCoding(Malformed):
+    """The body comes in a Transfer-Encoding that is not read here."""
+
+    status, code = 501, "unsupported_transfer_coding"
+
+
+class MethodRefused(ProxyError):
+    """A method that must not reach the upstream."""
+
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RequestTimeout(ProxyError):
+    """The caller sends its request too slowly."""
+
+    status, type, code = 408, "invalid_request_error", "request_timeout"
+    outcome = "timeout"
 
 
 class Unauthorized(ProxyError):
@@ -133,3 +161,12 @@ class UpstreamBroke(UpstreamError):
 
 class SettingError(Exception):
     """A setting has a value that cannot be used; the sentence names it. Stops the start."""
+
+
+def place_of(error):
+    """The type of an error and where it arose: all that a log may hold of one whose text may repeat what somebody sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next:
+        trace = trace.tb_next
+    where = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
+    return type(error).__name__ + where

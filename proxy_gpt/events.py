@@ -5,6 +5,7 @@ from urllib.parse import unquote_plus
 
 from flask import current_app, g, request
 
+from proxy_gpt import incoming
 from proxy_gpt.client_ip import client_ip
 from proxy_gpt.eventlog.record import Outcome, Record
 
@@ -44,6 +45,8 @@ def finish(log, record):
     """The last byte is out, or the caller is gone: the event is whole, unless its work goes on in the background."""
     if record.detached:
         return
+    if incoming.took_nothing():
+        record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING)
     record.settle(Outcome.COMPLETE)
     record.end()
     log.finish(record)

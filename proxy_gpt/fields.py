@@ -3,11 +3,13 @@ import json
 from urllib.parse import parse_qsl
 
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
+from proxy_gpt import incoming
 from proxy_gpt.characters import NOT_UTF8, check_characters
 from proxy_gpt.setting_values import SWITCH
 from proxy_gpt.errors import BadRequest, UnsupportedType
-from proxy_gpt.events import keep_fields
+from proxy_gpt.events import keep_fields, proxy
 
 MOST_FIELDS = 1000
 FORMS = ("", "application/x-www-form-urlencoded", "application/json")
@@ -84,9 +86,12 @@ class Repeated(list):
 
 
 def read():
-    """The fields of the current request. Raises BadRequest when they cannot be parsed, UnsupportedType for other bodies."""
+    """The fields of the current request. Raises BadRequest when they cannot be parsed, UnsupportedType for other bodies,
+    RequestTimeout when the body comes too slowly.
+    """
     values = _pairs("query", request.query_string)
-    values.update(_body())
+    with incoming.within(proxy().settings.client_timeout):
+        values.update(_body())
     keep_fields({name: _plain(value) for name, value in values.items()}, request.content_length or 0)
     return Fields(values)
 
@@ -99,6 +104,8 @@ def _body():
     if request.mimetype == "multipart/form-data":
         return {name: Repeated(values) for name, values in request.form.lists()}
     raw = request.get_data()
+    if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
+        raise RequestEntityTooLarge
     if request.is_json or raw.lstrip()[:1] == b"{":
         return _json(raw) if raw.strip() else {}
     if raw and request.mimetype not in FORMS:

@@ -12,6 +12,7 @@ from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load, many_workers  # noqa: E402
 from proxy_gpt.db import cooperate_with_gevent  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
+from proxy_gpt.worker import LONGEST_LINE, MOST_HEADERS, descriptors  # noqa: E402
 
 try:
     settings = load()
@@ -22,14 +23,17 @@ except SettingError as error:
 wsgi_app = "proxy_gpt.gunicorn_conf:application()"
 bind = f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = "gevent"  # a thousand streams wait in one process
-worker_connections = 10_000
-keepalive = 5  # seconds an idle connection is kept for its caller's next request
+worker_class = "proxy_gpt.worker.Worker"  # gevent's: a thousand streams wait in one process
+worker_connections = min(10_000, max(10, descriptors(20_100) - 100) // 2)  # each has one to the upstream too; more wait to be accepted
+keepalive = min(5, settings.client_timeout)  # seconds that a connection may be idle, and that the head of a request may take
 timeout = 60  # seconds without a sign of life after which a worker is stuck; a long request is none
 graceful_timeout = settings.drain_seconds + 5  # streams in flight may go on for DRAIN_SECONDS after SIGTERM
 control_socket_disable = True  # it would be made under $HOME, which need not be writable
 forwarded_allow_ips = ",".join(settings.trusted_proxies)  # who may say that a request came by https
-limit_request_line = 8190
+forwarder_headers = ""  # nobody may say SCRIPT_NAME or PATH_INFO in a header: where a request goes is in its first line
+header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though the two look the same to WSGI
+limit_request_line = limit_request_field_size = LONGEST_LINE
+limit_request_fields = MOST_HEADERS
 accesslog = None  # the event log is the access log
 proc_name = "proxy-gpt"
 

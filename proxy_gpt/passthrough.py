@@ -1,9 +1,9 @@
 """One call through the proxy: from the caller's body to the upstream and back, with everything the log wants to know."""
+import errno
 import json
 
-from gunicorn.http.errors import ParseException
-
-from proxy_gpt.errors import BadRequest, ClientGone, ProxyError, UpstreamRefusedKey
+from proxy_gpt import incoming
+from proxy_gpt.errors import ClientGone, ProxyError, TooLarge, UpstreamRefusedKey
 from proxy_gpt.eventlog.capture import Capture
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.eventlog.usage import read_model
@@ -21,31 +21,41 @@ class CallerDropped(OSError):
 class Exchange(Call):
     """A call that passes bytes both ways. `close` must be called, however it ends."""
 
-    def __init__(self, record, watch, client, log_body_bytes):
+    def __init__(self, record, watch, client, settings):
         super().__init__(watch, client)
         self.record = record
-        self.limit = log_body_bytes
+        self.settings = settings
+        self.limit = settings.log_body_bytes
+        self.most = settings.max_upload_mb << 20  # bytes of an upload
         self.answer = None
         self.uploaded = self.downloaded = None
 
     def upload(self, stream, length, content_type, encoding):
-        """The caller's body for the upstream: None, bytes when it is short, else pieces as they arrive."""
+        """The caller's body for the upstream: None, bytes when it is short, else pieces as they arrive. Raises TooLarge."""
         if not stream or length == 0:
             return None
+        if length is not None and length > self.most:
+            raise self._too_large()
         self.uploaded = Capture(content_type, encoding, self.limit)
         pieces = self._upload_pieces(stream, length)
         return b"".join(pieces) if length is not None and length <= PIECE else pieces
 
     def _upload_pieces(self, stream, left):
         while left is None or left > 0:
-            piece = _read(stream, PIECE if left is None else min(PIECE, left))
+            with incoming.within(self.settings.client_timeout):
+                piece = stream.read(PIECE if left is None else min(PIECE, left))
             if not piece and left is None:
                 return
             if not piece:
                 raise ClientGone("The body is shorter than its Content-Length. Send all of it.")
             left = left and left - len(piece)
             self.uploaded.feed(piece)
+            if self.uploaded.size > self.most:  # only a body in chunks does not say so before
+                raise self._too_large()
             yield piece
+
+    def _too_large(self):
+        return TooLarge(f"The body is larger than {self.most >> 20} MB, the most that this proxy takes (MAX_UPLOAD_MB). Send less.")
 
     def answered(self, answer, method):
         """Take the upstream's answer. Raises UpstreamRefusedKey for its 401: the caller's own token is good."""
@@ -77,7 +87,7 @@ class Exchange(Call):
 
     def _broken_off(self, error):
         if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
-            raise CallerDropped("The upstream broke off.") from error
+            raise CallerDropped(errno.ECONNRESET, "The upstream broke off.") from error
         yield error_event(error)
 
     def close(self):
@@ -100,18 +110,9 @@ class Exchange(Call):
             for name, value in self.downloaded.usage.usage().items():
                 setattr(record, name, value)
         if self.downloaded or self.gone:
-            record.settle(Outcome.CLIENT_GONE, "The caller left before the end.")
+            record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING if incoming.took_nothing() else incoming.LEFT)
 
 
 def error_event(error):
     """An error as a server-sent event, on which OpenAI's clients raise; the empty lines end a half-sent event before it."""
     return b"\n\ndata: " + json.dumps(error.body()).encode() + b"\n\n"
-
-
-def _read(stream, size):
-    try:
-        return stream.read(size)
-    except OSError as error:
-        raise ClientGone("The caller's connection broke while its body was read.") from error
-    except ParseException as error:
-        raise BadRequest("The body's chunks are not framed as HTTP/1.1 wants. Send it again.") from error

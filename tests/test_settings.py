@@ -11,6 +11,7 @@ REDIS = "redis://127.0.0.1:1"
 NUMBERS = {
     "PORT": (1, 65535), "WEB_CONCURRENCY": (1, 512), "SESSION_DAYS": (1, 36500), "PASSWORD_MIN_LENGTH": (1, 1024),
     "UPSTREAM_TIMEOUT": (1, 86400), "CONNECT_TIMEOUT": (1, 600), "LOG_BODY_BYTES": (0, 1 << 20), "DRAIN_SECONDS": (0, 3600),
+    "ANSWER_TIMEOUT": (1, 86400), "CLIENT_TIMEOUT": (1, 3600), "MAX_UPLOAD_MB": (1, 1 << 20),
 }  # fmt: skip
 NO_NUMBER = ("x", "1.5", "-1", "0x10", "1e3", "1_000", "²", "٣", "1 2", "9" * 5000)
 BAD = {

@@ -29,7 +29,7 @@ def test_each_way_of_starting_runs_the_same_server_with_our_settings(start, upst
     eve = server.person("Eve")
     answer = eve.get("/v1/models", headers={"Connection": "close"})  # one kept alive would be waited for when it stops
     assert answer.status_code == 200 and upstream.question().header("Authorization") == f"Bearer {KEY}"
-    assert "Using worker: gevent" in server.output() and f":{server.port} " in server.output()
+    assert "Using worker: proxy_gpt.worker.Worker" in server.output() and f":{server.port} " in server.output()
     assert server.event(answer)["user_id"] == eve.id
     server.stop()
     assert server.process.returncode == 0

@@ -1,4 +1,5 @@
 """HTTP as bytes, for tests that look at the wire itself."""
+import json
 import socket
 import time
 
@@ -41,6 +42,15 @@ class Wire:
             name, _, value = line.decode("latin-1").partition(":")
             pairs.append((name.lower(), value.strip()))
         return status, pairs
+
+    def error(self):
+        """(status, error) of the next answer, which must be one in OpenAI's shape, with the id of an event."""
+        status, headers = self.head()
+        body, whole = self.body(headers)
+        assert whole and dict(headers)["content-type"] == "application/json" and "x-proxy-request-id" in dict(headers), (status, headers)
+        error = json.loads(body)["error"]
+        assert set(error) == {"message", "type", "param", "code"} and error["message"].endswith("."), error
+        return status, error
 
     def chunk(self):
         """The next chunk of a chunked body; b"" at its proper end, None when it breaks off."""

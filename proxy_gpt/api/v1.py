@@ -2,11 +2,12 @@
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.routing import BaseConverter, Rule
 
-from proxy_gpt.errors import ClientGone, UpstreamError
+from proxy_gpt.errors import ClientGone, MethodRefused, UnsupportedCoding, UpstreamError
 from proxy_gpt.passthrough import Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
 
+NOT_FORWARDED = ("TRACE", "CONNECT")  # an answer to TRACE repeats the request, with the shared key; CONNECT is no request at all
 blueprint = Blueprint("v1", __name__)
 
 
@@ -17,7 +18,11 @@ class Verbatim(Response):
 
     def __call__(self, environ, start_response):
         """The server iterates over this response itself, and closes it."""
-        start_response(self.status, self.headers.to_wsgi_list())
+        try:
+            start_response(self.status, self.headers.to_wsgi_list())
+        except BaseException:  # the server does not close what it has not been given
+            self.close()
+            raise
         return self
 
     def __iter__(self):
@@ -42,9 +47,11 @@ def add_rule(state):
 def passthrough(below):
     """Send the request upstream and its answer back. The path is taken as it came, not as it was decoded for routing."""
     environ = request.environ
+    if environ["REQUEST_METHOD"] in NOT_FORWARDED:
+        raise MethodRefused("TRACE and CONNECT are not forwarded.")
     path, query = split_target(environ["RAW_URI"])
     proxy = current_app.extensions["proxy"]
-    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings.log_body_bytes)
+    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings)
     try:
         answer = _ask(proxy, exchange, environ, path, query)
     except BaseException:
@@ -59,7 +66,9 @@ def _ask(proxy, exchange, environ, path, query):
     sent = headers.upstream(environ, proxy.settings.allow_organization)
     length = environ.get("CONTENT_LENGTH")
     length = int(length) if length else None
-    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    chunked = environ.get("HTTP_TRANSFER_ENCODING")
+    if chunked and chunked.lower() != "chunked":  # "gzip, chunked", of which gunicorn undoes the chunks alone
+        raise UnsupportedCoding("The only Transfer-Encoding of a body that is read is 'chunked'. Compression is a Content-Encoding.")
     body = exchange.upload(
         environ["wsgi.input"] if length or chunked else None,
         length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"),

@@ -13,6 +13,8 @@ IN_DEPLOYMENT = (
 )  # fmt: skip
 DEPLOYMENT = re.compile(r"(?P<root>.*/openai)/deployments/(?P<name>[^/]+)")
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+# What a server that decodes once more, or ends a segment at its parameters, could take for a way out.
+HIDDEN = re.compile(r"%(25)*(2e|2f|5c)", re.IGNORECASE)
 API_VERSION = re.compile(r"(?:^|&)api-version=")
 
 
@@ -62,7 +64,12 @@ def split_target(raw):
         raw = "/" + raw.partition("://")[2].partition("/")[2]
     path, _, query = raw.partition("?")
     decoded = unquote(unquote(path)).replace("\\", "/") if "%" in path or "\\" in path else path
-    segments = decoded.split("/")
-    if not path.startswith("/v1/") or "#" in raw or ".." in segments or "." in segments or not decoded.isprintable():
-        raise BadRequest("The path must stay below /v1/, without '.' or '..' segments, '#' or control characters.")
+    segments = decoded.replace(";", "/").split("/")
+    if not path.startswith("/v1/") or "#" in raw or ".." in segments or "." in segments or not _is_plain(decoded):
+        raise BadRequest("The path must stay below /v1/, without '.' or '..' segments, '#' or control characters, in UTF-8.")
     return path.removeprefix("/v1"), query
+
+
+def _is_plain(decoded):
+    """Whether a decoded path has no control characters, nothing that was not UTF-8, and no dot or slash still hidden in it."""
+    return decoded.isprintable() and "\ufffd" not in decoded and not HIDDEN.search(decoded)

@@ -1,0 +1,112 @@
+"""gunicorn's gevent worker with two things of ours: a bound on every wait for a client, and our own words for what is not HTTP.
+
+gunicorn answers malformed requests with HTML that repeats the bad header, and logs it: it may be the one with the token.
+"""
+import errno
+import json
+import resource
+from http.client import responses
+
+from gevent import Timeout
+from gunicorn import util
+from gunicorn.http import errors as http
+from gunicorn.workers.ggevent import GeventWorker
+
+from proxy_gpt.client_ip import client_ip
+from proxy_gpt.errors import FAULT, Malformed, ProxyError, place_of
+from proxy_gpt.eventlog.record import Record
+
+LONGEST_LINE = 8190  # bytes of the request's line, and of each header
+MOST_HEADERS = 100
+# (status, code, sentence) for what gunicorn's parser refuses. The sentences say nothing of what was in the request.
+REFUSALS = {
+    http.LimitRequestLine: (414, "uri_too_long", f"The path with its query is longer than {LONGEST_LINE} bytes. Send less."),
+    http.LimitRequestHeaders: (431, "headers_too_large", f"There are more than {MOST_HEADERS} headers, or one is longer than {LONGEST_LINE} bytes. Send less."),
+    http.ExpectationFailed: (417, "expectation_failed", "The only expectation that is met is 'Expect: 100-continue'."),
+    http.UnsupportedTransferCoding: (501, "unsupported_transfer_coding", "The only Transfer-Encoding of a body that is read is 'chunked'."),
+    http.InvalidHTTPVersion: (505, "unsupported_version", "This server speaks HTTP/1.1 and HTTP/1.0."),
+    http.InvalidSchemeHeaders: (400, "malformed_request", "The headers of the proxies in front contradict each other about https."),
+    http.ParseException: (400, "malformed_request", "This is not a request as HTTP/1.1 wants it: its line, a header or its length is wrong."),
+}  # fmt: skip
+
+
+class Worker(GeventWorker):
+    """The worker. gunicorn calls these methods; see gunicorn/workers/base_async.py for when."""
+
+    def handle(self, listener, client, addr):
+        """Serve a connection. Whoever waits for its client waits for so long and no longer (`timeout_ctx` bounds the heads)."""
+        client.settimeout(self.wsgi.extensions["proxy"].settings.client_timeout)
+        super(GeventWorker, self).handle(listener, client, addr)  # GeventWorker's own would take the timeout away
+
+    def timeout_ctx(self):
+        """The time for the head of a request, and for the idleness before it."""
+        return HeadTimeout(self.cfg.keepalive, False)
+
+    def handle_request(self, listener_name, req, sock, addr):
+        """Serve a request. The end of a client who does not read is none that gunicorn should log with a traceback."""
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "The client takes nothing more.") from error
+        if req.body.failed:  # it is not known where the next request begins
+            util.close_graceful(sock)  # closed at once, what is unread would reset the connection before the answer is read
+
+    def handle_error(self, req, client, addr, exc):
+        """Answer what is not HTTP, and what went wrong outside of the application."""
+        if not isinstance(exc, Exception):  # the worker stops, and does not wait for this connection
+            return
+        error = refusal(exc)
+        peer = addr[0] if isinstance(addr, tuple) else ""
+        self.log.warning("A connection from %s ends with status %d: %s", peer, error.status, place_of(exc))
+        record = _record(req, peer, error)
+        try:
+            client.settimeout(1)
+            client.sendall(_answer(error, record.id))
+        except OSError:
+            return  # nobody is there to be told
+        finally:
+            self.wsgi.extensions["proxy"].log.finish(record)
+        util.close_graceful(client)
+
+
+class HeadTimeout(Timeout):
+    """Ends the wait for a head without a word, as the timeout of the socket itself does when that is the shorter one."""
+
+    def __exit__(self, kind, error, trace):
+        return super().__exit__(kind, error, trace) or isinstance(error, TimeoutError)
+
+
+def descriptors(wanted):
+    """How many files and connections this process may have open, after asking for so many. The usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
+def refusal(exc):
+    """The ProxyError for what gunicorn could not read, or for a fault of ours."""
+    known = next((REFUSALS[kind] for kind in type(exc).__mro__ if kind in REFUSALS), None)
+    if known is None or isinstance(exc, (http.InvalidResponseHeader, http.InvalidResponseHeaderName)):
+        return ProxyError(FAULT)
+    error = Malformed(known[2])
+    error.status, error.code = known[:2]
+    return error
+
+
+def _record(req, peer, error):
+    record = Record(getattr(req, "method", None) or "", getattr(req, "path", None) or "", client_ip({"REMOTE_ADDR": peer}, ()))
+    record.status = error.status
+    record.settle(error.outcome, error.message)
+    record.end()
+    return record
+
+
+def _answer(error, event_id):
+    body = json.dumps(error.body()).encode()
+    lines = (
+        f"HTTP/1.1 {error.status} {responses.get(error.status, 'Error')}", "Connection: close", "Content-Type: application/json",
+        f"Content-Length: {len(body)}", f"x-proxy-request-id: {event_id}", "", "",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode() + body
