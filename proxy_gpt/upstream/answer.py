@@ -1,4 +1,7 @@
 """The upstream's answer, read by llhttp (the parser of Node.js) through httptools: each piece of its body when it arrives."""
+import re
+import time
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamTimeout
@@ -6,13 +9,15 @@ from proxy_gpt.upstream.headers import downstream
 
 PIECE = 64 << 10  # bytes read at once, at most: what is there is taken, a full piece is never waited for
 LONGEST_HEAD = 256 << 10  # bytes
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # what no reason phrase may hold, RFC 9112 section 4
 BROKEN = (OSError, HttpParserError, HttpParserUpgrade)
 
 
 class Answer:
     """The upstream's answer: status, headers, and the pieces of its body. The parser calls what begins with `on_`."""
 
-    def __init__(self, connection, method):
+    def __init__(self, connection, method, longest):
+        self.deadline = time.monotonic() + longest
         self.connection = connection
         self.parser = HttpResponseParser(self)
         self.bodyless = method == "HEAD"
@@ -29,7 +34,10 @@ class Answer:
         return self.found.get(name, default)
 
     def pieces(self):
-        """Yield the body's bytes, each piece when it arrives. Raises UpstreamBroke or UpstreamTimeout."""
+        """Yield the body's bytes, each piece when it arrives. Raises UpstreamBroke or UpstreamTimeout.
+
+        An upstream that sends a byte now and then is never silent for long: the whole answer has its time too.
+        """
         try:
             while True:
                 if self.arrived:
@@ -38,6 +46,8 @@ class Answer:
                     yield piece
                 if self.complete:
                     return
+                if time.monotonic() > self.deadline:
+                    raise UpstreamTimeout("The upstream's answer took too long in all (ANSWER_TIMEOUT). Ask for less at once.")
                 self._receive()
         except BROKEN as error:
             raise translated(error, broke=True) from error
@@ -49,11 +59,15 @@ class Answer:
             connection.release(self.complete and self.reusable)
 
     def _read_head(self):
-        size = 0
+        size, deadline = 0, time.monotonic() + self.connection.connections.read_timeout
         while not self.begun:
+            if time.monotonic() > deadline:
+                raise TimeoutError("The head comes too slowly.")
             size += self._receive()
             if size > LONGEST_HEAD:
                 raise HttpParserError("The head is too long.")
+        if CONTROL.search(self.reason):
+            raise HttpParserError("The reason phrase has a control character.")
 
     def _receive(self):
         data = self.connection.sock.recv(PIECE)

@@ -18,6 +18,7 @@ class Upstream:
         self.address = address.parse(settings.api_url)
         self.credential = self.address.credential(settings.api_key)
         self.connections = Connections(self.address.origin, settings.connect_timeout, settings.upstream_timeout)
+        self.answer_timeout = settings.answer_timeout
         self.models = dict(settings.models)
         self.usual_model = next(iter(self.models))  # of a chat that names none
 
@@ -36,7 +37,7 @@ class Upstream:
             connection = self.connections.take()
             call.connected(connection.sock)
             _send(connection.sock, head, body, chunked=length is None)
-            return Answer(connection, method)
+            return Answer(connection, method, self.answer_timeout)
         except BaseException as error:  # the upstream's fault, or the caller left, or the worker stops: the end of this
             if connection is not None:
                 connection.release(reusable=False)

@@ -6,6 +6,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 
 HANG_UP = object()  # a step: close the connection politely
 RESET = object()  # a step: break it off with a TCP reset
@@ -48,6 +49,10 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
         self.scripts = collections.deque()
         self.asked = threading.Condition()
         self.connections = 0
+        self.start()
+
+    def start(self):
+        """Accept connections."""
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
@@ -57,7 +62,7 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
         return "%s://%s:%d" % ("https" if self.tls else "http", *self.server_address)
 
     def script(self, *steps):
-        """Answer the next question with these steps: bytes, an Event to stall for, HANG_UP or RESET."""
+        """Answer the next question with these steps: bytes, seconds to pause, an Event to stall for, HANG_UP or RESET."""
         self.scripts.append(steps)
 
     def forget(self):
@@ -84,6 +89,18 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
 
+    def stop_listening(self):
+        """Refuse connections from now on."""
+        self.stop()
+        self.thread.join()
+
+    def listen_again(self):
+        """Accept connections at the same port again."""
+        self.socket = socket.socket()
+        self.server_bind()
+        self.server_activate()
+        self.start()
+
     def get_request(self):
         """The next connection. A handshake that fails raises OSError, which is the asker's business too."""
         connection, address = super().get_request()
@@ -107,6 +124,8 @@ class Talk(socketserver.StreamRequestHandler):
                     from tests.fake_openai.answers import answer
 
                     steps = answer(question)
+                    if question.method == "HEAD":
+                        steps = [step.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" for step in steps]
                 if not self.play(question, steps):
                     return
         except (ConnectionError, ValueError):
@@ -158,6 +177,9 @@ class Talk(socketserver.StreamRequestHandler):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
                 return False
+            elif isinstance(step, float):
+                if not self.stall(question, threading.Event(), step):
+                    return False
             elif not self.stall(question, step):
                 return False
         return True
@@ -169,9 +191,10 @@ class Talk(socketserver.StreamRequestHandler):
             question.gone.set()
             raise
 
-    def stall(self, question, event):
-        """Wait for the event; False when the asker leaves first."""
-        while not event.wait(0.01):
+    def stall(self, question, event, longest=float("inf")):
+        """Wait for the event, or so long; False when the asker leaves first."""
+        until = time.monotonic() + longest
+        while not event.wait(0.01) and time.monotonic() < until:
             if select.select([self.connection], [], [], 0)[0] and not self.hears_more():
                 question.gone.set()
                 return False
