@@ -32,10 +32,6 @@ class Call:
             with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
 
-    def disconnected(self):
-        """Called before the upstream's connection is given back: whoever uses it next must not be cut."""
-        self.socket = None
-
     def close(self):
         """The call is over: nothing is left to cut."""
         if self.watched is not None:
