@@ -5,11 +5,13 @@ from contextlib import contextmanager
 import peewee
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
+from proxy_gpt import migrations
 from proxy_gpt.errors import Unavailable
-from proxy_gpt.models import TABLES, proxy
+from proxy_gpt.models import proxy
 
 WAIT = 5  # seconds at most for a connection, a lock or a free place in the pool
 QUERY = 30  # seconds at most for a statement on PostgreSQL
+UPGRADE = 600  # seconds at most for a statement that changes the tables on PostgreSQL, or for somebody else's
 CONNECTIONS = 20
 SCHEMA_LOCK = 0x70726F787967  # any number that no other program of this database uses
 
@@ -44,10 +46,13 @@ def use(database):
 
 
 def bind(database):
-    """Make the models use this database, and create the tables that are missing, once however many start together."""
+    """Make the models use this database, and make or upgrade its tables, once however many start together.
+
+    Raises SettingError when the tables are newer than this program.
+    """
     use(database)
     with database.connection_context(), _schema_lock(database):
-        database.create_tables(TABLES, safe=True)
+        migrations.bring_up_to_date(database)
 
 
 @contextmanager
@@ -57,6 +62,7 @@ def _schema_lock(database):
             yield
     else:
         with database.atomic():
+            database.execute_sql(f"SET LOCAL statement_timeout = '{UPGRADE}s'")
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
             yield
 

@@ -1,4 +1,7 @@
-"""The eight tables, the same on SQLite and on PostgreSQL. What people may do with them is in `rules`."""
+"""The eight tables, the same on SQLite and on PostgreSQL. What people may do with them is in `rules`.
+
+A change here needs a step in `migrations`.
+"""
 from peewee import (
     BigIntegerField,
     BooleanField,
@@ -54,6 +57,7 @@ class User(Row):
     first_name = CharField(254, default="")
     last_name = CharField(254, default="")
     updated_at = Moment(default=clock.now)
+    disabled_at = Moment(null=True)
 
     class Meta:
         table_name = "users"

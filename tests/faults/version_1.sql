@@ -1,0 +1,28 @@
+-- The tables of version 1, as its own program made them on PostgreSQL.
+CREATE TABLE "users" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "username" VARCHAR(254) NOT NULL, "username_key" VARCHAR(508) NOT NULL, "password_hash" VARCHAR(255) NOT NULL, "first_name" VARCHAR(254) NOT NULL, "last_name" VARCHAR(254) NOT NULL, "updated_at" TIMESTAMPTZ NOT NULL);
+CREATE UNIQUE INDEX "user_username_key" ON "users" ("username_key");
+CREATE TABLE "sessions" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "digest" VARCHAR(64) NOT NULL, "user_id" VARCHAR(36) NOT NULL, "expires_at" TIMESTAMPTZ NOT NULL, FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE);
+CREATE UNIQUE INDEX "session_digest" ON "sessions" ("digest");
+CREATE INDEX "session_user_id" ON "sessions" ("user_id");
+CREATE INDEX "session_expires_at" ON "sessions" ("expires_at");
+CREATE TABLE "teams" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "name" VARCHAR(30) NOT NULL, "description" VARCHAR(256) NOT NULL, "owner_id" VARCHAR(36) NOT NULL, "updated_at" TIMESTAMPTZ NOT NULL, FOREIGN KEY ("owner_id") REFERENCES "users" ("id") ON DELETE CASCADE);
+CREATE INDEX "team_owner_id" ON "teams" ("owner_id");
+CREATE TABLE "team_members" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "team_id" VARCHAR(36) NOT NULL, "user_id" VARCHAR(36) NOT NULL, FOREIGN KEY ("team_id") REFERENCES "teams" ("id") ON DELETE CASCADE, FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE);
+CREATE INDEX "teammember_team_id" ON "team_members" ("team_id");
+CREATE INDEX "teammember_user_id" ON "team_members" ("user_id");
+CREATE UNIQUE INDEX "teammember_team_id_user_id" ON "team_members" ("team_id", "user_id");
+CREATE TABLE "chats" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "name" VARCHAR(254) NOT NULL, "model" VARCHAR(254) NOT NULL, "system" TEXT NOT NULL, "user_id" VARCHAR(36) NOT NULL, "team_id" VARCHAR(36), "revision" BIGINT NOT NULL, "updated_at" TIMESTAMPTZ NOT NULL, FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE, FOREIGN KEY ("team_id") REFERENCES "teams" ("id") ON DELETE CASCADE);
+CREATE INDEX "chat_user_id" ON "chats" ("user_id");
+CREATE INDEX "chat_team_id" ON "chats" ("team_id");
+CREATE TABLE "chat_users" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "chat_id" VARCHAR(36) NOT NULL, "user_id" VARCHAR(36) NOT NULL, FOREIGN KEY ("chat_id") REFERENCES "chats" ("id") ON DELETE CASCADE, FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE);
+CREATE INDEX "chatuser_chat_id" ON "chat_users" ("chat_id");
+CREATE INDEX "chatuser_user_id" ON "chat_users" ("user_id");
+CREATE UNIQUE INDEX "chatuser_chat_id_user_id" ON "chat_users" ("chat_id", "user_id");
+CREATE TABLE "messages" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "created_at" TIMESTAMPTZ NOT NULL, "chat_id" VARCHAR(36) NOT NULL, "user_id" VARCHAR(36), "prompt" TEXT NOT NULL, "reply" TEXT NOT NULL, "model" VARCHAR(254) NOT NULL, "otr" BOOLEAN NOT NULL, "status" VARCHAR(16) NOT NULL, "error" TEXT NOT NULL, "revision" BIGINT, "input_tokens" BIGINT, "output_tokens" BIGINT, FOREIGN KEY ("chat_id") REFERENCES "chats" ("id") ON DELETE CASCADE, FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE SET NULL);
+CREATE INDEX "message_user_id" ON "messages" ("user_id");
+CREATE UNIQUE INDEX "message_chat_id_id" ON "messages" ("chat_id", "id");
+CREATE INDEX "message_chat_id_revision" ON "messages" ("chat_id", "revision");
+CREATE INDEX "messages_streaming" ON "messages" ("id") WHERE ("status" = 'streaming');
+CREATE TABLE "events" ("id" VARCHAR(36) NOT NULL PRIMARY KEY, "timestamp" TIMESTAMPTZ NOT NULL, "kind" VARCHAR(16) NOT NULL, "client_ip" VARCHAR(64) NOT NULL, "user_id" VARCHAR(36), "method" VARCHAR(32) NOT NULL, "endpoint" TEXT NOT NULL, "params" TEXT NOT NULL, "status" INTEGER, "duration" REAL NOT NULL, "request" TEXT NOT NULL, "response" TEXT NOT NULL, "message" TEXT NOT NULL, "model" VARCHAR(254) NOT NULL, "outcome" VARCHAR(24) NOT NULL, "input_tokens" BIGINT, "output_tokens" BIGINT, "cached_tokens" BIGINT, "reasoning_tokens" BIGINT, "seconds" REAL, "upstream_request_id" VARCHAR(254) NOT NULL, "bytes_in" BIGINT NOT NULL, "bytes_out" BIGINT NOT NULL);
+CREATE INDEX "event_timestamp" ON "events" ("timestamp");
+CREATE INDEX "event_user_id_timestamp" ON "events" ("user_id", "timestamp");
