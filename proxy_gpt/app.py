@@ -29,6 +29,7 @@ class Proxy:
     def __init__(self, settings):
         self.settings = settings
         self.database = db.open_database(settings.database)
+        db.watch(self.database)
         db.use(self.database)  # `preflight` has made the tables: a worker that starts while the database is away waits for it
         self.callers = Callers()
         self.upstream = Upstream(settings)

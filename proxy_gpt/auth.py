@@ -4,15 +4,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
+import gevent
 from flask import current_app, g, request
 
-from proxy_gpt import clock
+from proxy_gpt import clock, db
 from proxy_gpt.errors import Unauthorized, Unavailable
 from proxy_gpt.rules import sessions, users
 
 COOKIE = "sess"
 FRESH = 0.5  # seconds for which a session just read is believed: a logout elsewhere is felt within this time
 STALE = 300  # seconds for which it is still believed while the database is away
+PATIENCE = 5  # seconds that who is not remembered waits for the database at most
+KNOWN_PATIENCE = 1  # seconds that one who is waits, once: then the database is taken to be away until it is seen to be there
 MOST = 10_000  # sessions remembered; the longest unused one is forgotten first
 
 
@@ -73,7 +76,7 @@ class Callers:
         caller, read_at = self.seen.get(digest, (None, float("-inf")))
         age = time.monotonic() - read_at
         if age > FRESH:
-            caller = self._read(digest, caller if age <= STALE else None)
+            caller = self._look_again(digest, caller) if caller and age <= STALE else self._look_up(digest, PATIENCE)
         if caller is not None and caller.expires_at <= clock.now():
             return None
         return caller
@@ -86,13 +89,27 @@ class Callers:
         """Many sessions have ended in this process."""
         self.seen.clear()
 
-    def _read(self, digest, remembered):
-        try:
-            session = sessions.find(digest)
-        except Unavailable:
-            if remembered is None:
-                raise
+    def _look_again(self, digest, remembered):
+        """The caller as the database has it now, else as it was: who is known does not wait for a database that is away."""
+        if db.is_doubted():
             return remembered
+        try:
+            return self._look_up(digest, KNOWN_PATIENCE)
+        except Unavailable:
+            return remembered
+
+    def _look_up(self, digest, patience):
+        # In a greenlet of its own: one that is to give up must not itself wait until a hanging connection is closed.
+        try:
+            session, error = gevent.spawn(_found, digest).get(timeout=patience)
+        except gevent.Timeout:
+            db.suspect()
+            raise Unavailable(db.AWAY) from None
+        if error:
+            raise error
+        return self._keep(digest, session)
+
+    def _keep(self, digest, session):
         self.seen.pop(digest, None)
         if session is None:
             return None
@@ -101,3 +118,11 @@ class Callers:
         if len(self.seen) > MOST:
             self.seen.popitem(last=False)
         return caller
+
+
+def _found(digest):
+    """(session or None, None) or (None, the Unavailable that came instead: gevent would print it)."""
+    try:
+        return sessions.find(digest), None
+    except Unavailable as error:
+        return None, error

@@ -1,18 +1,19 @@
 """Opening the database: SQLite or PostgreSQL, pooled with a bound, every wait with a bound."""
-import functools
+import sqlite3
 from contextlib import contextmanager
 
 import peewee
-from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+import psycopg2
+from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
 from proxy_gpt import migrations
 from proxy_gpt.errors import Unavailable
 from proxy_gpt.models import proxy
+from proxy_gpt.postgres import CONNECTIONS, WAIT, Postgres
 
-WAIT = 5  # seconds at most for a connection, a lock or a free place in the pool
-QUERY = 30  # seconds at most for a statement on PostgreSQL
 UPGRADE = 600  # seconds at most for a statement that changes the tables on PostgreSQL, or for somebody else's
-CONNECTIONS = 20
+AWAY = "The database cannot be reached now. Try again in a few seconds."
+FULL = "The database's disk is full: what you sent was not kept. Tell the operator, and try again later."
 SCHEMA_LOCK = 0x70726F787967  # any number that no other program of this database uses
 
 SQLITE_PRAGMAS = {
@@ -26,10 +27,7 @@ SQLITE_PRAGMAS = {
 def open_database(address):
     """The database at a checked address (see `setting_values.check_database`), as yet unconnected."""
     if is_postgres(address):
-        return PooledPostgresqlDatabase(
-            address, max_connections=CONNECTIONS, timeout=WAIT, stale_timeout=300,
-            connect_timeout=WAIT, options=f"-c statement_timeout={QUERY * 1000} -c TimeZone=UTC",
-        )  # fmt: skip
+        return Postgres(address)
     return PooledSqliteDatabase(
         address, max_connections=CONNECTIONS, timeout=WAIT, pragmas=SQLITE_PRAGMAS, check_same_thread=False
     )
@@ -43,6 +41,25 @@ def is_postgres(address):
 def use(database):
     """Make the models use this database. It may be away for now."""
     proxy.initialize(database)
+
+
+def watch(database):
+    """From now on, notice in the background when the database is away. SQLite never is."""
+    if isinstance(database, Postgres):
+        database.watch()
+
+
+def is_doubted():
+    """Whether the database was asked in vain a moment ago: who can do without its answer need not wait for it."""
+    outage = getattr(proxy.obj, "outage", None)
+    return outage is not None and outage.doubted
+
+
+def suspect():
+    """Somebody waited for the database in vain."""
+    outage = getattr(proxy.obj, "outage", None)
+    if outage is not None:
+        outage.suspect()
 
 
 def bind(database):
@@ -80,8 +97,13 @@ def connection():
         with proxy.connection_context():
             yield
     except (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
-        proxy.close_idle()  # after a restart of the database every pooled connection is dead: start afresh
-        raise Unavailable("The database cannot be reached now. Try again in a few seconds.") from error
+        suspect()
+        raise Unavailable(FULL if _is_full(error) else AWAY) from error
+
+
+def _is_full(error):
+    cause = error.__cause__ or error.__context__
+    return isinstance(cause, psycopg2.errors.DiskFull) or getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 @contextmanager
@@ -93,13 +115,3 @@ def transaction():
     """
     with connection(), proxy.atomic(*(("IMMEDIATE",) if isinstance(proxy.obj, peewee.SqliteDatabase) else ())):
         yield
-
-
-def cooperate_with_gevent():
-    """Let psycopg2 wait in gevent's loop, so that one slow query does not stop the other requests of the worker."""
-    from gevent.monkey import is_module_patched
-    from psycogreen.gevent import gevent_wait_callback
-    from psycopg2 import extensions
-
-    if is_module_patched("socket"):
-        extensions.set_wait_callback(functools.partial(gevent_wait_callback, timeout=QUERY + WAIT))

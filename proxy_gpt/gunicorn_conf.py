@@ -10,8 +10,8 @@ import threading  # noqa: E402
 from proxy_gpt import preflight  # noqa: E402
 from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load, many_workers  # noqa: E402
-from proxy_gpt.db import cooperate_with_gevent  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
+from proxy_gpt.postgres import cooperate_with_gevent  # noqa: E402
 from proxy_gpt.worker import LONGEST_LINE, MOST_HEADERS, descriptors  # noqa: E402
 
 try:
