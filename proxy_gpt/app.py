@@ -14,7 +14,7 @@ from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.pubsub import Hub
-from proxy_gpt.redis_link import connect
+from proxy_gpt.redis_link import Link
 from proxy_gpt.rules import messages
 from proxy_gpt.upstream.transport import Upstream
 from proxy_gpt.upstream.watch import Watch
@@ -36,7 +36,7 @@ class Proxy:
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
         self.log = EventLog(db.open_database(settings.database), journals, messages.fail_interrupted)
-        redis = connect(settings.redis) if settings.redis else None
+        redis = Link(settings.redis) if settings.redis else None
         self.hub = Hub(redis)
         self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)

@@ -63,5 +63,5 @@ class RedisCache:
         try:
             return command(*args, **more)
         except RedisError as error:  # the reader makes the text anew; what stays behind in Redis has an old revision
-            logger.warning("The cache in Redis is away: %s.", type(error).__name__)
+            logger.debug("The cache in Redis is away: %s.", type(error).__name__)
             return None

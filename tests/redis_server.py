@@ -1,4 +1,5 @@
 """A real Redis, from the wheel that carries one, which can be stopped and started again on its port."""
+import signal
 import subprocess
 
 import redis
@@ -34,5 +35,14 @@ class RedisServer:
 
     def stop(self):
         """Stop it; what it held is gone."""
+        self.go_on()
         self.process.terminate()
         self.process.wait(10)
+
+    def hang(self):
+        """Take it off the CPU: connections stay, and new ones are accepted by the kernel, but it does not answer."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)

@@ -295,24 +295,3 @@ def test_two_replies_at_once_do_not_mix(alice, bob, chat, upstream):
     assert [message["message"]["id"] for message in listener.until_whole()] == [slow, slow]
     assert replies(listener.heard)[-1] == "one two"
     listener.close()
-
-
-def test_streams_outlive_a_redis_that_is_gone_for_a_while(start, new_database, upstream, tmp_path):
-    from tests.redis_server import RedisServer
-
-    redis = RedisServer(tmp_path)
-    shared = {"DB_ADDRESS": new_database("postgres"), "REDIS_ADDRESS": redis.url, "WEB_CONCURRENCY": "1"}
-    one, other = start(**shared), start(**shared)
-    alice = one.person("Alice")
-    chat = alice.ask("/chat/create").json()["id"]
-    listener = EventSource(alice, chat, url=other.url)
-    redis.stop()
-    begin = time.monotonic()
-    assert alice.ask("/chat/prompt", id=chat, prompt="while it is away").status_code == 200
-    assert time.monotonic() - begin < 2
-    redis.start()
-    assert listener.next()["message"]["prompt"] == "while it is away"
-    alice.ask("/chat/prompt", id=chat, prompt="when it is back")
-    assert listener.next()["message"]["prompt"] == "when it is back"
-    listener.close()
-    redis.stop()
