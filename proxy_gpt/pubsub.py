@@ -157,7 +157,8 @@ class Relay:
         if confirmed is None:
             confirmed = self.confirmed[topic] = threading.Event()
             self._command("subscribe", topic)
-        if self.pubsub and not self.client.outage.away and not confirmed.wait(CONFIRMED_WITHIN):
+        known_away = self.away or self.client.outage.away
+        if not known_away and not confirmed.wait(CONFIRMED_WITHIN):
             self.client.outage.begin()
 
     def part(self, topic):
