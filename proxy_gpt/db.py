@@ -102,8 +102,12 @@ def connection():
 
 
 def _is_full(error):
-    cause = error.__cause__ or error.__context__
-    return isinstance(cause, psycopg2.errors.DiskFull) or getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    """Whether a full disk is behind it, if only as the reason why a transaction could not be rolled back either."""
+    while error is not None:
+        if isinstance(error, psycopg2.errors.DiskFull) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

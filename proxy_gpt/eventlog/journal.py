@@ -4,6 +4,7 @@ Each line is one JSON array of an event's columns, after a letter: `I` for an in
 or `O` for the outcome (the event is whole). The folder of a living process is locked; a folder that can be locked belongs
 to a dead one. The kernel gives a lock back when its process ends, however it ends.
 """
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 from proxy_gpt.ids import new_id
 
 SEGMENT_BYTES = 8 << 20
+UNFINISHED = "next"  # a segment before it gets its number: from then on the shipper may drop the one before
 INTENT, OUTCOME = b"I", b"O"
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -37,16 +39,16 @@ class Journal:
         self.folder, self.lock = _make_locked(folder)
         self.waiting = {}  # intents without outcome, by event id
         self.number = 0
-        self.file = self._open()
+        self._open(_name(self.number))
 
     def intend(self, event_id, row):
-        """Write down that this request is about to go upstream."""
+        """Write down that this request is about to go upstream. Raises OSError when the disk is full."""
         line = INTENT + _encode(row).encode() + b"\n"
-        self.waiting[event_id] = line
         self._write(line)
+        self.waiting[event_id] = line
 
     def finish(self, event_id, row):
-        """Write down the whole event."""
+        """Write down the whole event. Raises OSError when the disk is full; nothing of it is then in the journal."""
         self._write(OUTCOME + _encode(row).encode() + b"\n")
         self.waiting.pop(event_id, None)
         if self.size > SEGMENT_BYTES:
@@ -63,24 +65,37 @@ class Journal:
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self.lock)
 
-    def _open(self):
+    def _open(self, name):
         self.size = 0
-        path = self.folder / f"{self.number:08d}"
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.file = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _write(self, line):
         # One write for one line: the line is then there whole, or a kill came first. A short write means a full disk.
         if os.write(self.file, line) != len(line):
-            raise OSError("The journal's disk is full.")
+            os.ftruncate(self.file, self.size)  # the next line must not go on where this one broke off
+            raise OSError(errno.ENOSPC, "The journal's disk is full.")
         self.size += len(line)
 
     def _next_segment(self):
         """Go on in a new file, which starts with the intents that still wait, so that the old one can go."""
-        os.close(self.file)
+        old = self.file, self.size
+        try:
+            self._open(UNFINISHED)
+            for line in self.waiting.values():
+                self._write(line)
+            os.rename(self.folder / UNFINISHED, self.folder / _name(self.number + 1))
+        except OSError:  # the disk is full: the old one has to do, until the next event tries again
+            if self.file != old[0]:
+                os.close(self.file)
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
+            self.file, self.size = old
+            return
+        os.close(old[0])
         self.number += 1
-        self.file = self._open()
-        for line in self.waiting.values():
-            self._write(line)
+
+
+def _name(number):
+    return f"{number:08d}"
 
 
 def segments(folder):

@@ -1,13 +1,17 @@
 """The log of one process: takes records, and ships them in the background."""
+import collections
 import logging
 import threading
 
 from proxy_gpt import offload
+from proxy_gpt.errors import Unavailable
 from proxy_gpt.eventlog import journal
 from proxy_gpt.eventlog.shipper import Shipper
 
 INTERVAL = 0.2  # seconds between shipments: the longest a row waits, and four transactions a second at the most
 PATIENCE = 5.0  # seconds between tries while the database is away
+MOST_UNWRITTEN = 1000  # events kept in memory while the journal's disk is full; of others the journal has the intent, if any
+NO_ROOM = "The request cannot be recorded, since the journal's disk is full, so it was not sent. Tell the operator, and try again later."
 logger = logging.getLogger(__name__)
 
 
@@ -19,6 +23,8 @@ class EventLog:
         self.on_interrupted = on_interrupted  # told the ids of requests that ended with another process
         self.journal = journal.Journal(folder)
         self.shipper = Shipper(database, self.journal)
+        self.unwritten = collections.deque(maxlen=MOST_UNWRITTEN)  # (event id, row) for the journal, the oldest first
+        self.full = False
         self.recovered = False  # whether what dead processes left is in the database
         self.work = threading.Event()
         self.work.set()
@@ -27,12 +33,19 @@ class EventLog:
         self.thread.start()
 
     def intend(self, record):
-        """The request is about to go upstream: from here on it has a row, whatever happens to this process."""
-        self.journal.intend(record.id, record.row())
+        """The request is about to go upstream: from here on it has a row, whatever happens to this process.
+
+        Raises Unavailable when that cannot be promised.
+        """
+        try:
+            self.journal.intend(record.id, record.row())
+        except OSError as error:
+            raise Unavailable(NO_ROOM) from error
 
     def finish(self, record):
-        """The request is over."""
-        self.journal.finish(record.id, record.row())
+        """The request is over. The answer is out already, so that nothing may go wrong here any more."""
+        self.unwritten.append((record.id, record.row()))
+        self._write()
         self.work.set()
 
     def close(self, wait=10):
@@ -42,16 +55,30 @@ class EventLog:
         self.thread.join(wait)
         self.journal.close()
 
+    def _write(self):
+        """Write what is to be written, in its order; what the disk has no room for waits in memory, the newest at least."""
+        try:
+            while self.unwritten:
+                self.journal.finish(*self.unwritten[0])
+                self.unwritten.popleft()
+            self.full = False
+        except OSError as error:
+            if not self.full:  # once, not for every event
+                logger.error("Events wait in memory: the journal cannot be written (%s).", error.strerror)
+            self.full = True
+
     def _run(self):
         pause = threading.Event()
         while not self.closing:
             self.work.wait()
             self.work.clear()
+            self._write()
             shipped = self._try(self._ship)
             if not self.closing:
                 pause.wait(INTERVAL if shipped else PATIENCE)
-            if not shipped:
+            if self.unwritten or not shipped:
                 self.work.set()
+        self._write()
         self._try(self.shipper.finish)
 
     def _ship(self):
