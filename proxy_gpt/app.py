@@ -35,7 +35,7 @@ class Proxy:
         self.upstream = Upstream(settings)
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
-        self.log = EventLog(db.open_database(settings.database), journals, messages.fail_interrupted)
+        self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted)
         redis = Link(settings.redis) if settings.redis else None
         self.hub = Hub(redis)
         self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
@@ -51,6 +51,12 @@ class Proxy:
         """Write down what is left."""
         self.prompts.close(0)
         self.log.close()
+
+
+def fail_interrupted(ids):
+    """Messages ended with another process. Raises Unavailable when that cannot be written now."""
+    with db.without_waiting_for_locks():
+        messages.fail_interrupted(ids)
 
 
 def create_app(settings):

@@ -101,6 +101,23 @@ def connection():
         raise Unavailable(FULL if _is_full(error) else AWAY) from error
 
 
+@contextmanager
+def without_waiting_for_locks():
+    """A connection for work in the background, which can be done later: where SQLite is locked, raise Unavailable at once.
+
+    SQLite's waiting would stop gevent's loop; PostgreSQL's does not.
+    """
+    with connection():
+        if not isinstance(proxy.obj, peewee.SqliteDatabase):
+            yield
+            return
+        proxy.execute_sql("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            proxy.execute_sql(f"PRAGMA busy_timeout = {WAIT * 1000}")
+
+
 def _is_full(error):
     """Whether a full disk is behind it, if only as the reason why a transaction could not be rolled back either."""
     while error is not None:

@@ -1,4 +1,8 @@
-"""Work that would hold up every other request of a gevent worker runs in a real thread; the caller alone waits for it."""
+"""Work that would hold up every other request of a gevent worker runs in a real thread; the caller alone waits for it.
+
+Such work must not use the models' database: its pool has gevent's locks, and of those one that two threads want at once may
+stay locked for ever.
+"""
 import functools
 import sys
 

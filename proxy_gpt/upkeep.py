@@ -2,7 +2,7 @@
 import logging
 import threading
 
-from proxy_gpt import offload
+from proxy_gpt import db
 from proxy_gpt.errors import Unavailable
 from proxy_gpt.rules import messages, sessions
 
@@ -20,7 +20,8 @@ def _run():
     while True:
         for duty in (sessions.drop_expired, messages.fail_forgotten):
             try:
-                offload.run(duty)
+                with db.without_waiting_for_locks():
+                    duty()
             except Unavailable as error:  # next time
                 logger.warning("%s was put off: %s", duty.__name__, error.message)
         pause.wait(INTERVAL)

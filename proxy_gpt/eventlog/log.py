@@ -79,19 +79,24 @@ class EventLog:
             if self.unwritten or not shipped:
                 self.work.set()
         self._write()
-        self._try(self.shipper.finish)
+        self._try(lambda: offload.run(self.shipper.finish))
 
     def _ship(self):
         if not self.recovered:
-            for ids in self.shipper.recover(self.folder):
-                self.on_interrupted(ids)
-            self.recovered = True
-        self.shipper.ship()
+            self._recover()
+        offload.run(self.shipper.ship)
 
-    def _try(self, function, *args):
+    def _recover(self):
+        """Ship what dead processes left, and tell whose requests ended with them."""
+        recovery = self.shipper.recover(self.folder)
+        while (ids := offload.run(next, recovery, None)) is not None:
+            self.on_interrupted(ids)
+        self.recovered = True
+
+    def _try(self, step):
         """Run one step of shipping; a failure costs nothing but time, since the journal keeps what was not shipped."""
         try:
-            offload.run(function, *args)
+            step()
             return True
         except Exception as error:  # whatever it is, the log must go on; the type says enough, a text may hold data
             logger.warning("Events wait in the journal: the database did not take them (%s).", type(error).__name__)
