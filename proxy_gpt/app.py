@@ -1,5 +1,7 @@
 """The application: what a process opens, and in which order a request passes through."""
 import logging
+import threading
+import time
 
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
@@ -43,9 +45,14 @@ class Proxy:
         upkeep.start()
 
     def drain(self):
-        """The process is to stop: send the subscribers elsewhere, and let the streamed replies come to their end."""
+        """The process is to stop: send the subscribers elsewhere, let what is under way come to its end, and cut the rest."""
+        deadline = time.monotonic() + self.settings.drain_seconds
         self.hub.close()
         self.prompts.close(self.settings.drain_seconds)
+        pause = threading.Event()
+        while self.watch.exchanges and time.monotonic() < deadline:
+            pause.wait(0.05)
+        self.watch.stop_all()
 
     def close(self):
         """Write down what is left."""

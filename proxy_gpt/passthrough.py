@@ -3,7 +3,7 @@ import errno
 import json
 
 from proxy_gpt import incoming
-from proxy_gpt.errors import ClientGone, ProxyError, TooLarge, UpstreamRefusedKey
+from proxy_gpt.errors import ClientGone, Interrupted, ProxyError, TooLarge, UpstreamRefusedKey
 from proxy_gpt.eventlog.capture import Capture
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.eventlog.usage import read_model
@@ -12,6 +12,7 @@ from proxy_gpt.upstream.headers import EVENT_STREAM
 
 PIECE = 64 << 10  # bytes read from the caller at once
 BODYLESS = (204, 304)
+STOPPED = "The proxy stopped before the answer was complete. Send the request again."
 
 
 class CallerDropped(OSError):
@@ -78,12 +79,19 @@ class Exchange(Call):
                 self.downloaded.feed(piece)
                 yield piece
         except ProxyError as error:
-            if self.gone:
+            error = self.reason(error)
+            if isinstance(error, ClientGone):
                 return
             self.record.settle(error.outcome, error.message)
             yield from self._broken_off(error)
         if not self.gone:
             self.record.settle(Outcome.COMPLETE)
+
+    def reason(self, error):
+        """Why the call ended: not by the upstream, where it was we who cut it."""
+        if self.stopped:
+            return Interrupted(STOPPED)
+        return ClientGone("The caller left before the upstream answered.") if self.gone else error
 
     def _broken_off(self, error):
         if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
@@ -109,7 +117,9 @@ class Exchange(Call):
             record.model = read_model(self.downloaded.head()) or record.model
             for name, value in self.downloaded.usage.usage().items():
                 setattr(record, name, value)
-        if self.downloaded or self.gone:
+        if self.stopped:
+            record.settle(Outcome.INTERRUPTED, STOPPED)
+        elif self.downloaded or self.gone:
             record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING if incoming.took_nothing() else incoming.LEFT)
 
 

@@ -68,6 +68,8 @@ class Subscriber:
         """The listener's connection is closed."""
         self.items.put(LEFT)
 
+    stop = cut  # the process ends
+
 
 def _size(item):
     return len(item) if isinstance(item, str) else 0

@@ -2,7 +2,7 @@
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.routing import BaseConverter, Rule
 
-from proxy_gpt.errors import ClientGone, MethodRefused, UnsupportedCoding, UpstreamError
+from proxy_gpt.errors import MethodRefused, UnsupportedCoding, UpstreamError
 from proxy_gpt.passthrough import Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
@@ -77,9 +77,7 @@ def _ask(proxy, exchange, environ, path, query):
     try:
         answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
     except UpstreamError as error:
-        if exchange.gone:  # it was not the upstream that broke off
-            raise ClientGone("The caller left before the upstream answered.") from error
-        raise
+        raise exchange.reason(error) from error
     exchange.answered(answer, environ["REQUEST_METHOD"])
     return answer
 

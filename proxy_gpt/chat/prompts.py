@@ -136,7 +136,7 @@ class Answer:
 
     def _reason(self, error):
         """What the end of this answer is called: who cut it, else what the upstream did."""
-        if self.stopped:
+        if self.stopped or self.call.stopped:
             return Interrupted(messages.INTERRUPTED)
         if self.call.gone:
             return ClientGone("The caller left before the reply was there.")

@@ -13,6 +13,7 @@ class Call:
         self.watched = None if client is None else watch.add(client, self)
         self.socket = None
         self.gone = False
+        self.stopped = False  # it was not the caller who left
 
     def connected(self, upstream_socket):
         """Called with the upstream's socket before anything is sent on it. Raises ClientGone when it is already cut."""
@@ -31,6 +32,11 @@ class Call:
             # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
             with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        """The process ends, and cannot wait for the upstream any longer."""
+        self.stopped = True
+        self.cut()
 
     def close(self):
         """The call is over: nothing is left to cut."""

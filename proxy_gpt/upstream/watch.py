@@ -37,20 +37,24 @@ class Watch:
         if self.exchanges.pop(key, None) is not None:
             self.poll.unregister(key)
 
+    def stop_all(self):
+        """The process ends: stop what is still under way."""
+        for key in tuple(self.exchanges):
+            self._end(key, self.exchanges[key].stop)
+
     def _run(self):
         pause = threading.Event()
         while True:
             self.someone.wait()
             pause.wait(INTERVAL)
             for key, _ in self.poll.poll(0):
-                self._cut(key)
+                self._end(key, self.exchanges[key].cut)
             if not self.exchanges:
                 self.someone.clear()
 
-    def _cut(self, key):
-        exchange = self.exchanges[key]
+    def _end(self, key, end):
         self.remove(key)
         try:
-            exchange.cut()
+            end()
         except OSError as error:  # its socket was just closed: then there is nothing left to cut
             logger.debug("A connection was already closed: %s", error)
