@@ -159,8 +159,7 @@ class Relay:
         if confirmed is None:
             confirmed = self.confirmed[topic] = threading.Event()
             self._command("subscribe", topic)
-        known_away = self.away or self.client.outage.away
-        if not known_away and not confirmed.wait(CONFIRMED_WITHIN):
+        if not (self.away or self.client.outage.away or confirmed.wait(CONFIRMED_WITHIN)):
             self.client.outage.begin()
 
     def part(self, topic):

@@ -12,6 +12,7 @@ from proxy_gpt.pubsub import CHANGED, CLOSING, LEFT, MISSED, WAKE
 from proxy_gpt.rules import messages
 
 PING = 15  # seconds without a message after which the line is tried
+RETRY = 1  # seconds after which the table is asked again when it could not be
 CHECK = 60  # seconds after which the right to listen is looked at again, for what no item told (an operator's command, say)
 
 
@@ -25,13 +26,14 @@ class Stream:
         self.checked_at = time.monotonic()
         self.revision = revision
         self.still_allowed = still_allowed  # raises the ProxyError that ends the stream
+        self.behind = False  # the table could not be asked for what was missed
         self.ended_by = None  # CLOSING, LEFT, or that ProxyError
 
     def events(self):
         """Yield (revision to come back with, JSON text) for each message, and None when there is none for a while."""
         yield from self._missed()
-        while not self._ends_with(item := self.subscriber.next(PING)):
-            if item is MISSED:
+        while not self._ends_with(item := self.subscriber.next(RETRY if self.behind else PING)):
+            if item is MISSED or (item is None and self.behind):
                 yield from self._missed()
             elif item in (None, CHANGED, WAKE):
                 yield None
@@ -58,13 +60,22 @@ class Stream:
             yield self.revision, text
         elif int(revision) > self.revision:
             yield from self._missed()
-            self.revision = max(self.revision, int(revision))
+            if not self.behind:
+                self.revision = max(self.revision, int(revision))
 
     def _missed(self):
-        while page := messages.since(self.chat_id, self.revision):
+        while page := self._next_page():
             for message in page:
                 self.revision = message.revision
                 yield self.revision, json.dumps({"message": views.message(message), "partial": False})
+
+    def _next_page(self):
+        self.behind = False
+        try:
+            return messages.since(self.chat_id, self.revision)
+        except Unavailable:  # the database is away: a stream need not end for that, it asks again
+            self.behind = True
+            return ()
 
     def _check(self):
         self.checked_at = time.monotonic()

@@ -7,7 +7,9 @@ import requests
 
 from tests.faults.load import Load
 from tests.postgres_server import PostgresServer
+from tests.redis_server import RedisServer
 from tests.server import error_of, eventually
+from tests.subscriber import EventSource
 
 PATIENCE = 5  # seconds that an unknown caller may wait for a database that hangs
 SLACK = 2.5  # seconds more on a busy machine
@@ -31,6 +33,14 @@ def server(start, postgres_server):
 def eve(server):
     """Somebody with a token."""
     return server.person("Eve")
+
+
+@pytest.fixture
+def new_chat_server(start, postgres_server, tmp_path):
+    """A proxy on it that has a Redis too."""
+    redis = RedisServer(tmp_path)
+    yield start(DB_ADDRESS=postgres_server.url, REDIS_ADDRESS=redis.url, WEB_CONCURRENCY="1"), redis
+    redis.stop()
 
 
 def call(person, label):
@@ -83,3 +93,19 @@ def test_known_callers_go_on_the_others_are_sent_away_and_every_event_arrives_on
 
     eventually(lambda: len(arrived()) >= len(sent), within=20)
     assert arrived() == sent
+
+
+def test_a_chats_stream_outlives_postgresql_and_redis_being_away_both(new_chat_server, postgres_server):
+    server, redis = new_chat_server
+    alice = server.person("Alice")
+    chat = alice.ask("/chat/create").json()["id"]
+    listener = EventSource(alice, chat)
+    postgres_server.stop()
+    redis.stop()
+    redis.start()
+    eventually(lambda: "The subscription in Redis stands again" in server.output())  # the stream looks for what it missed
+    eventually(lambda: is_known_to_be_away(server))
+    postgres_server.start()
+    eventually(lambda: alice.ask("/chat/prompt", id=chat, prompt="again", otr="true").status_code == 200, within=10)
+    assert listener.next()["message"]["prompt"] == "again" and not listener.closed.is_set()
+    listener.close()
