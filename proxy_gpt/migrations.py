@@ -16,7 +16,14 @@ def users_can_be_disabled(schema):
     yield schema.add_column("users", "disabled_at", Moment(null=True))
 
 
-STEPS = (users_can_be_disabled,)  # a step yields what playhouse.migrate is to do
+def chats_are_listed_by_index(schema):
+    """Version 3."""
+    for whose in ("user_id", "team_id"):
+        yield schema.drop_index("chats", f"chat_{whose}")
+        yield schema.add_index("chats", (whose, "updated_at", "id"))
+
+
+STEPS = (users_can_be_disabled, chats_are_listed_by_index)  # a step yields what playhouse.migrate is to do
 NEWEST = 1 + len(STEPS)
 
 
