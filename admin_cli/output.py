@@ -11,7 +11,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def columns(row, names):
     """The named columns of a row as a dictionary, times as text."""
     values = {name: getattr(row, name) for name in names}
-    return {name: clock.to_text(value) if name.endswith("_at") else value for name, value in values.items()}
+    return {name: clock.to_text(value) if name.endswith("_at") and value else value for name, value in values.items()}
 
 
 def print_json(value):

@@ -7,7 +7,7 @@ from admin_cli.passwords import new_password
 from proxy_gpt.rules import passwords, teams, users
 
 LISTED = ("id", "username", "first_name", "last_name", "created_at")
-SHOWN = (*LISTED, "updated_at")
+SHOWN = (*LISTED, "updated_at", "disabled_at")
 
 
 @click.command("list")

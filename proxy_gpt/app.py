@@ -10,6 +10,7 @@ from proxy_gpt import auth, db, events, upkeep
 from proxy_gpt.api import chat, prompt, stream, team, user, v1
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
+from proxy_gpt.chat import lookout
 from proxy_gpt.chat.context import Contexts
 from proxy_gpt.chat.prompts import Prompts
 from proxy_gpt.errors import FAULT, ProxyError, place_of
@@ -43,6 +44,7 @@ class Proxy:
         self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)
         upkeep.start()
+        lookout.start(self.hub)
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, let what is under way come to its end, and cut the rest."""

@@ -77,6 +77,16 @@ class Forbidden(ProxyError):
     status, type, code = 403, "permission_error", "forbidden"
 
 
+class WrongOldPassword(Forbidden):
+    """Who is logged in does not know the account's password."""
+
+
+class AccountDisabled(Forbidden):
+    """Name and password are right, but the operator keeps this user out."""
+
+    code = "account_disabled"
+
+
 class NotFound(ProxyError):
     """There is no such thing, or the caller may not even know of it."""
 
@@ -99,6 +109,16 @@ class UnsupportedType(ProxyError):
     """The body is of a type that the endpoint does not read."""
 
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
+
+
+class TooMany(ProxyError):
+    """More than is allowed, for now; after so many seconds it may be tried again."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+    def __init__(self, message, seconds):
+        super().__init__(message)
+        self.headers = {"Retry-After": str(seconds)}
 
 
 class ClientGone(ProxyError):

@@ -57,7 +57,7 @@ class User(Row):
     first_name = CharField(254, default="")
     last_name = CharField(254, default="")
     updated_at = Moment(default=clock.now)
-    disabled_at = Moment(null=True)
+    disabled_at = Moment(null=True)  # since when the operator keeps this user out
 
     class Meta:
         table_name = "users"

@@ -19,4 +19,4 @@ def run(function, *args):
 def _threads():
     from gevent.threadpool import ThreadPool
 
-    return ThreadPool(2)  # two hashes at once keep two cores busy; more would only wait longer and take 16 MB each
+    return ThreadPool(4)  # passwords take two at the most (see rules/passwords.py), so that the rest need not wait for them

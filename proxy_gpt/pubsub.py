@@ -3,7 +3,6 @@
 With Redis, what is published goes through it and comes back, so that all subscribers see one order. A worker has one
 subscription connection, however many subscribers it has.
 """
-import itertools
 import logging
 import queue
 import threading
@@ -27,11 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 class Subscriber:
-    """A user who listens to a topic. `next` waits for the next item."""
+    """A user who listens to a topic, by a session. `next` waits for the next item."""
 
-    def __init__(self, topic, user_id):
+    def __init__(self, topic, user_id, session):
         self.topic = topic
         self.user_id = user_id
+        self.session = session  # the digest of its token
         self.items = queue.SimpleQueue()
         self.size = 0  # characters that wait
         self.full = False
@@ -81,12 +81,14 @@ class Hub:
     def __init__(self, client=None):
         self.topics = {}
         self.closing = False
+        self.people = {}  # the same subscribers by user
         self.relay = Relay(client, self) if client else None
 
-    def subscribe(self, topic, user_id):
+    def subscribe(self, topic, user_id, session):
         """A new Subscriber; what is published from now on reaches it. Give it to `leave` in the end."""
-        subscriber = Subscriber(topic, user_id)
+        subscriber = Subscriber(topic, user_id, session)
         self.topics.setdefault(topic, set()).add(subscriber)
+        self.people.setdefault(user_id, set()).add(subscriber)
         if self.relay:
             self.relay.join(topic)
         if self.closing:  # a browser comes back within a second, on a connection that it still has to this process
@@ -95,10 +97,22 @@ class Hub:
 
     def leave(self, subscriber):
         """Forget a subscriber."""
+        theirs = self.people.get(subscriber.user_id, set())
+        theirs.discard(subscriber)
+        if not theirs:
+            self.people.pop(subscriber.user_id, None)
         subscribers = self.topics.get(subscriber.topic, set())
         subscribers.discard(subscriber)
         if not subscribers and self.topics.pop(subscriber.topic, None) is not None and self.relay:
             self.relay.part(subscriber.topic)
+
+    def of(self, user_id):
+        """A user's subscribers in this process."""
+        return tuple(self.people.get(user_id, ()))
+
+    def everybody(self):
+        """All subscribers of this process."""
+        return [subscriber for subscribers in self.people.values() for subscriber in subscribers]
 
     def publish(self, topic, text):
         """Give a text to all subscribers of a topic, in all processes."""
@@ -114,8 +128,7 @@ class Hub:
         if (topic, text) == (PEOPLE, EVERYONE):
             self.tell_all(MISSED)
         elif topic == PEOPLE:
-            subscribers = itertools.chain.from_iterable(self.topics.values())
-            for subscriber in [subscriber for subscriber in subscribers if subscriber.user_id == text]:
+            for subscriber in self.of(text):
                 subscriber.put(CHANGED)
         for subscriber in tuple(self.topics.get(topic, ())):
             subscriber.put(text)

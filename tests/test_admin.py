@@ -10,7 +10,7 @@ from tests.conftest import numbers
 from tests.server import eventually, execute_on_database
 
 PEOPLE = (("alice", "Alice", "Liddell"), ("Bob", "Robert", ""), ("charlie", "", "Chaplin"), ("zoë%_", "", ""))
-KEYS = ["id", "username", "first_name", "last_name", "created_at", "updated_at"]
+KEYS = ["id", "username", "first_name", "last_name", "created_at", "updated_at", "disabled_at"]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_user_is_shown_by_id_and_by_name(peopled):
     assert list(user) == [*KEYS, "teams"] and user["teams"] == []
     assert json.loads(peopled.ok("user", user["id"], "--json")) == user
     lines = peopled.ok("user", "alice").splitlines()
-    assert lines[:4] == [f"id          {user['id']}", "username    alice", "first name  Alice", "last name   Liddell"]
+    assert lines[:4] == [f"id           {user['id']}", "username     alice", "first name   Alice", "last name    Liddell"]
 
 
 def test_a_name_that_is_somebody_elses_id_does_not_stand_for_that_user(admin):
@@ -96,7 +96,7 @@ def test_teams_are_shown_with_the_user(admin):
     ):
         execute_on_database(admin.database, statement)
     assert json.loads(admin.ok("user", "alice", "--json"))["teams"] == [{"id": "t", "name": "red\x1b"}]
-    assert "teams       red\\x1b (t)\n" in admin.ok("user", "alice")
+    assert "teams        red\\x1b (t)\n" in admin.ok("user", "alice")
 
 
 def test_what_could_play_tricks_on_a_terminal_is_shown_as_text(admin):

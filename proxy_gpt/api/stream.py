@@ -70,7 +70,7 @@ def subscribe():
             raise Unauthorized("The session has ended. Log in again at /user/login.")
         chats.seen_by(caller.user_id, chat.id)
 
-    return Stream(proxy.hub, chat, caller.user_id, revision, still_allowed)
+    return Stream(proxy.hub, chat, caller, revision, still_allowed)
 
 
 class Subscription:

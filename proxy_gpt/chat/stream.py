@@ -19,10 +19,10 @@ CHECK = 60  # seconds after which the right to listen is looked at again, for wh
 class Stream:
     """One subscription. `close` must be called in the end."""
 
-    def __init__(self, hub, chat, user_id, revision, still_allowed):
+    def __init__(self, hub, chat, caller, revision, still_allowed):
         self.hub = hub
         self.chat_id = chat.id
-        self.subscriber = hub.subscribe(chat.id, user_id)
+        self.subscriber = hub.subscribe(chat.id, caller.user_id, caller.digest)
         self.checked_at = time.monotonic()
         self.revision = revision
         self.still_allowed = still_allowed  # raises the ProxyError that ends the stream

@@ -1,11 +1,19 @@
 """Passwords: how long, how hashed, how compared."""
+import threading
+from contextlib import contextmanager
+
 from proxy_gpt import offload
-from proxy_gpt.errors import BadRequest
+from proxy_gpt.errors import BadRequest, Unavailable
 
 LONGEST = 1024
 METHOD = "scrypt:32768:8:1"
 # Compared when the username is unknown, so that both cases take the same time. Nobody's password: no text hashes to it.
 NOBODY = f"{METHOD}$nobody$" + "0" * 128
+AT_ONCE = 2  # hashes: two keep two cores busy; more would only wait longer, and each takes 32 MB
+MOST_WAITING = 100  # for their turn, which is some seconds' work; who comes then is sent away
+LONGEST_WAIT = 30  # seconds
+_places = threading.Semaphore(AT_ONCE)
+_waiting = set()
 
 
 def digest(password, shortest=1, field="password"):
@@ -14,11 +22,40 @@ def digest(password, shortest=1, field="password"):
         raise BadRequest(f"The field '{field}' must have {shortest} to {LONGEST} characters.", field)
     from werkzeug.security import generate_password_hash  # here, since it loads half a web server
 
-    return offload.run(generate_password_hash, password, METHOD)
+    with _turn():
+        return offload.run(generate_password_hash, password, METHOD)
 
 
-def fits(password, password_hash):
-    """Whether the password belongs to the hash; None stands for nobody's hash and takes as long."""
+def fits(password, password_hash, before_hash=None):
+    """Whether the password belongs to the hash; None stands for nobody's hash and takes as long.
+
+    `before_hash` is called when the turn has come, and may still refuse by raising an error.
+    """
     from werkzeug.security import check_password_hash
 
-    return offload.run(check_password_hash, password_hash or NOBODY, password[: LONGEST + 1])
+    with _turn():
+        if before_hash:
+            before_hash()
+        return offload.run(check_password_hash, password_hash or NOBODY, password[: LONGEST + 1])
+
+
+@contextmanager
+def _turn():
+    """One of the few places for hashing. Raises Unavailable when too many wait for one."""
+    me = object()
+    if len(_waiting) >= MOST_WAITING:
+        raise _too_many()
+    _waiting.add(me)
+    try:
+        if not _places.acquire(timeout=LONGEST_WAIT):
+            raise _too_many()
+    finally:
+        _waiting.discard(me)
+    try:
+        yield
+    finally:
+        _places.release()
+
+
+def _too_many():
+    return Unavailable("Too many passwords are being checked now. Try again in a few seconds.")

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from proxy_gpt import clock
 from proxy_gpt.db import connection
+from proxy_gpt.errors import NotFound
 from proxy_gpt.models import Session, User
 
 
@@ -18,13 +19,21 @@ def open_one(user, days):
 
 @connection()
 def find(token_digest):
-    """The unexpired session with its user, in one query, or None."""
-    return (
-        Session.select(Session, User)
-        .join(User)
-        .where(Session.digest == token_digest, Session.expires_at > clock.now())
-        .first()
-    )
+    """The session with its user, in one query; None when it has ended or its user is disabled."""
+    return Session.select(Session, User).join(User).where(Session.digest == token_digest, *_in_use()).first()
+
+
+@connection()
+def in_use(token_digests):
+    """Those of the digests, a set of some hundreds at most, whose sessions `find` would find; one query for all."""
+    found = Session.select(Session.digest).join(User).where(Session.digest.in_(list(token_digests)), *_in_use())
+    return {digest for (digest,) in found.tuples()}
+
+
+@connection()
+def of(user_id):
+    """A user's sessions that have not expired, oldest first."""
+    return list(Session.select().where(Session.user == user_id, Session.expires_at > clock.now()).order_by(Session.id))
 
 
 @connection()
@@ -48,6 +57,17 @@ def end_all(user_id, keep_digest=None):
     ended.execute()
 
 
+@connection()
+def revoke(user_id, session_id):
+    """End the one session of a user that has this id. Raises NotFound."""
+    if not Session.delete().where(Session.user == user_id, Session.id == session_id).execute():
+        raise NotFound(f"The user has no session with the id '{session_id}'. The command 'sessions' lists them.", "session")
+
+
 def digest(token):
     """What is kept of a token. It has 256 random bits, so that a plain SHA-256 cannot be turned back."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _in_use():
+    return Session.expires_at > clock.now(), User.disabled_at.is_null()

@@ -6,7 +6,7 @@ from peewee import IntegrityError
 
 from proxy_gpt import clock
 from proxy_gpt.db import connection
-from proxy_gpt.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
+from proxy_gpt.errors import AccountDisabled, BadRequest, Conflict, NotFound, WrongOldPassword, WrongPassword
 from proxy_gpt.models import LONGEST_KEY, TeamMember, User, proxy
 from proxy_gpt.rules import chats, names, passwords, sessions
 
@@ -96,19 +96,24 @@ def visible(viewer_id, user_id):
     return _found(known and User.get_or_none(User.id == user_id))
 
 
-def authenticate(username, password):
-    """The user whose name and password these are. Raises WrongPassword, in the same time whichever is wrong."""
+def authenticate(username, password, before_hash=None):
+    """The user whose name and password these are. `before_hash` is called when nothing but the hash is left to do.
+
+    Raises WrongPassword, in the same time whichever is wrong, and AccountDisabled to none but who knows the password.
+    """
     with connection():
         user = User.get_or_none(User.username_key == key(username))
-    if not passwords.fits(password, user and user.password_hash) or user is None:
+    if not passwords.fits(password, user and user.password_hash, before_hash) or user is None:
         raise WrongPassword("The username or the password is wrong. Check both and try again.")
+    if user.disabled_at:
+        raise AccountDisabled("This account is disabled. Ask the proxy's operator to enable it.")
     return user
 
 
-def change_password(user_id, old, new, keep_session, shortest):
-    """Change one's password and end one's other sessions. Raises Forbidden for a wrong old, BadRequest for a bad new one."""
-    if not passwords.fits(old, by_id(user_id).password_hash):
-        raise Forbidden("The field 'old_password' is not your password. Check it and try again.", "old_password")
+def change_password(user_id, old, new, keep_session, shortest, before_hash=None):
+    """Change one's password and end one's other sessions. Raises WrongOldPassword, or BadRequest for a bad new one."""
+    if not passwords.fits(old, by_id(user_id).password_hash, before_hash):
+        raise WrongOldPassword("The field 'old_password' is not your password. Check it and try again.", "old_password")
     set_password(user_id, passwords.digest(new, shortest, field="new_password"), keep_session)
 
 
@@ -118,6 +123,20 @@ def set_password(user_id, password_hash, keep_session=None):
     with proxy.atomic():
         User.update(password_hash=password_hash, updated_at=clock.now()).where(User.id == user_id).execute()
         sessions.end_all(user_id, keep_session)
+
+
+@connection()
+def disable(user_id):
+    """Keep a user out: no login any more, and all sessions end. Doing it twice is no error."""
+    with proxy.atomic():
+        User.update(disabled_at=clock.now()).where(User.id == user_id, User.disabled_at.is_null()).execute()
+        sessions.end_all(user_id)
+
+
+@connection()
+def enable(user_id):
+    """Let a user log in again."""
+    User.update(disabled_at=None).where(User.id == user_id).execute()
 
 
 def key(username):
