@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from proxy_gpt import auth, db, events, upkeep
 from proxy_gpt.api import chat, prompt, stream, team, user, v1
+from proxy_gpt.attempts import Attempts
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
 from proxy_gpt.chat import lookout
@@ -40,6 +41,7 @@ class Proxy:
         journals = folder_for(settings.journal_dir, settings.database)
         self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted)
         redis = Link(settings.redis) if settings.redis else None
+        self.attempts = Attempts(settings, redis)
         self.hub = Hub(redis)
         self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)

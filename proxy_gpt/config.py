@@ -9,6 +9,7 @@ from proxy_gpt.setting_values import Reader, check_database, check_http_url, che
 
 OPENAI = "https://api.openai.com"
 EVERY_ADDRESS = "0.0.0.0"
+OPEN, CLOSED = "open", "closed"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Settings:
     workers: int = 1
     session_days: int = 365
     password_min_length: int = 1
+    signup: str = OPEN
+    signups_per_hour: int = 1000
+    login_failures: int = 10
+    login_failures_address: int = 300
+    streams_per_user: int = 200
     redirect_hosts: frozenset = frozenset()
     trusted_proxies: tuple = ("127.0.0.1", "::1")
     allow_organization: bool = False
@@ -56,6 +62,11 @@ def load(environ=None, folder="."):
         workers=_workers(read, redis),
         session_days=read.number("SESSION_DAYS", 365, least=1, most=36500),
         password_min_length=_password_min_length(read),
+        signup=read.choice("SIGNUP", OPEN, CLOSED),
+        signups_per_hour=read.number("SIGNUPS_PER_HOUR", 1000, least=1, most=1_000_000),
+        login_failures=read.number("LOGIN_FAILURES", 10, least=1, most=100_000),
+        login_failures_address=read.number("LOGIN_FAILURES_ADDRESS", 300, least=1, most=1_000_000),
+        streams_per_user=read.number("STREAMS_PER_USER", 200, least=1, most=10_000),
         redirect_hosts=frozenset(read.hosts("REDIRECT_HOSTS")),
         trusted_proxies=read.networks("TRUSTED_PROXIES", ("127.0.0.1", "::1")),
         allow_organization=read.switch("ALLOW_ORGANIZATION"),

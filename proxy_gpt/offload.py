@@ -4,14 +4,25 @@ Such work must not use the models' database: its pool has gevent's locks, and of
 stay locked for ever.
 """
 import functools
+import os
 import sys
+from threading import get_native_id
+
+NICER = 5  # steps by which this work steps back behind gevent's loop, where both want the same core
 
 
 def run(function, *args):
     """What `function(*args)` returns or raises, without stopping gevent's loop; a plain call where there is none."""
     monkey = sys.modules.get("gevent.monkey")  # asked, not imported: the admin command does without gevent
     if monkey is not None and monkey.is_module_patched("socket"):
-        return _threads().apply(function, args)
+        return _threads().apply(_in_thread, (function, args))
+    return function(*args)
+
+
+def _in_thread(function, args):
+    if sys.platform == "linux":  # where each thread has a priority of its own
+        own = os.getpriority(os.PRIO_PROCESS, os.getpid())
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), min(19, own + NICER))
     return function(*args)
 
 

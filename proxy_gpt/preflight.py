@@ -2,6 +2,7 @@
 
 What the proxy cannot be without stops the start. Without Redis it can be, for a while.
 """
+import ipaddress
 import os
 import socket
 import tempfile
@@ -10,6 +11,7 @@ from peewee import PeeweeException
 from redis import RedisError
 
 from proxy_gpt import db
+from proxy_gpt.config import OPEN
 from proxy_gpt.errors import SettingError
 from proxy_gpt.redis_link import connect
 
@@ -27,6 +29,8 @@ def warnings(settings):
     """Yield a sentence for each thing that is missing, but can be done without."""
     if not settings.api_key:
         yield "API_KEY is not set: requests go to the upstream without a key."
+    if settings.signup == OPEN and not is_loopback(settings.host):
+        yield "SIGNUP is open: whoever reaches this address can make an account and use the shared key. SIGNUP=closed lets nobody sign up."
     if settings.redis:
         try:
             connect(settings.redis).ping()
@@ -35,6 +39,14 @@ def warnings(settings):
                 f"REDIS_ADDRESS (or REDIS_URL): Redis cannot be reached now ({type(error).__name__}). "
                 "Until it can be, each worker serves its own chat streams alone, and contexts are read from the database."
             )
+
+
+def is_loopback(host):
+    """Whether only programs of this machine can reach a host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_host(host):

@@ -56,6 +56,13 @@ class Reader:
                 raise SettingError(f"{name} must be a comma-separated list of hosts such as app.example or app.example:8443, without https://.")
         return hosts
 
+    def choice(self, name, *words):
+        """One of these words, the first when unset."""
+        value = self.text(name).lower() or words[0]
+        if value not in words:
+            raise SettingError(f"{name} must be {' or '.join(words)}, not {value[:40]!r}.")
+        return value
+
     def pairs(self, name, default):
         """`name=value` pairs, comma-separated."""
         pairs = [part.partition("=") for part in (self.text(name) or default).split(",")]

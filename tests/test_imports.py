@@ -42,6 +42,14 @@ def test_under_gevent_work_that_takes_long_runs_in_a_real_thread():
     assert "gevent" in loaded(code)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_such_work_steps_back_behind_the_loop_and_the_loop_stays_where_it_is():
+    code = "from gevent import monkey; monkey.patch_all(); from threading import get_native_id as thread; import os\n"
+    code += "def nice(): return os.getpriority(os.PRIO_PROCESS, thread())\n"
+    code += "from proxy_gpt import offload; before = nice(); assert offload.run(nice) > before; assert offload.run(nice) > before == nice()"
+    loaded(code)
+
+
 def test_help_comes_fast(tmp_path):
     def seconds():
         begin = time.monotonic()

@@ -12,6 +12,7 @@ NUMBERS = {
     "PORT": (1, 65535), "WEB_CONCURRENCY": (1, 512), "SESSION_DAYS": (1, 36500), "PASSWORD_MIN_LENGTH": (1, 1024),
     "UPSTREAM_TIMEOUT": (1, 86400), "CONNECT_TIMEOUT": (1, 600), "LOG_BODY_BYTES": (0, 1 << 20), "DRAIN_SECONDS": (0, 3600),
     "ANSWER_TIMEOUT": (1, 86400), "CLIENT_TIMEOUT": (1, 3600), "MAX_UPLOAD_MB": (1, 1 << 20),
+    "SIGNUPS_PER_HOUR": (1, 1_000_000), "LOGIN_FAILURES": (1, 100_000), "LOGIN_FAILURES_ADDRESS": (1, 1_000_000), "STREAMS_PER_USER": (1, 10_000),
 }  # fmt: skip
 NO_NUMBER = ("x", "1.5", "-1", "0x10", "1e3", "1_000", "²", "٣", "1 2", "9" * 5000)
 BAD = {
@@ -37,6 +38,7 @@ BAD = {
     "ALLOW_ORGANIZATION": ("maybe", "2", "truee"),
     "TRUSTED_PROXIES": ("x", "1.2.3", "10.0.0.0/33", "1.2.3.4, x", "**"),
     "REDIRECT_HOSTS": ("https://h", "h/x", "a b", "h:x", "a@h", "*"),
+    "SIGNUP": ("yes", "closd", "open closed"),
     "MODELS": ("gpt-4", "gpt-4=", "=gpt-4o", "gpt-3=a,,gpt-4=b"),
     **{name: (*NO_NUMBER, str(least - 1), str(most + 1)) for name, (least, most) in NUMBERS.items()},
 }  # fmt: skip
@@ -57,6 +59,7 @@ GOOD = {
     "ALLOW_ORGANIZATION": [("TRUE", {"allow_organization": True}), ("off", {"allow_organization": False})],
     "TRUSTED_PROXIES": [("*", {"trusted_proxies": ("*",)}), ("10.0.0.0/8, ::1", {"trusted_proxies": ("10.0.0.0/8", "::1")})],
     "REDIRECT_HOSTS": [("A.example, b:8443,[::1]:80", {"redirect_hosts": frozenset(("a.example", "b:8443", "[::1]:80"))})],
+    "SIGNUP": [("CLOSED", {"signup": "closed"}), ("", {"signup": "open"})],
     "MODELS": [("a=b, c = d", {"models": (("a", "b"), ("c", "d"))})],
     "JOURNAL_DIR": [("/a b", {"journal_dir": "/a b"})],
     **{name: [(str(edge), {}) for edge in edges] for name, edges in NUMBERS.items()},

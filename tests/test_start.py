@@ -121,3 +121,11 @@ def test_it_listens_on_every_address_unless_told_otherwise(start):
     server = start(ADDRESS=f":{(port := free_port())}", listens_on=port)
     with socket.create_connection(("127.0.0.2", port), timeout=5):
         assert f"0.0.0.0:{port}" in server.output()
+    assert server.output().count("SIGNUP is open") == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"SIGNUP": "closed", "ADDRESS": ":0"}])
+def test_no_warning_of_sign_ups_by_strangers_where_there_are_none(start, settings):
+    if "ADDRESS" in settings:
+        settings = {**settings, "ADDRESS": f":{(port := free_port())}", "listens_on": port}
+    assert "SIGNUP" not in start(**settings).output()

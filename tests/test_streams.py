@@ -295,3 +295,28 @@ def test_two_replies_at_once_do_not_mix(alice, bob, chat, upstream):
     assert [message["message"]["id"] for message in listener.until_whole()] == [slow, slow]
     assert replies(listener.heard)[-1] == "one two"
     listener.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_user_has_so_many_streams_open_and_may_open_another_when_one_is_closed(few_streams, kind):
+    alice = few_streams.person(f"Alice {kind.__name__}")
+    bob = few_streams.person(f"Bob {kind.__name__}")
+    chat = alice.ask("/chat/create").json()["id"]
+    alice.ask("/chat/user/add", chat_id=chat, user_id=bob.id)
+    listeners = [EventSource(alice, chat), WebSocket(alice, chat)]
+    refused = alice.get("/chat/stream", params={"id": chat})
+    assert "2 streams" in error_of(refused, 429)["message"] and int(refused.headers["Retry-After"]) > 0
+    with web_socket(few_streams.url, {"token": alice.token, "id": chat}) as ws, pytest.raises(ConnectionClosed) as closed:
+        ws.recv(timeout=5)
+    assert closed.value.rcvd.code == 4429 and closed.value.rcvd.reason.endswith(".")
+    listeners.append(kind(bob, chat))  # others have places of their own
+    listeners.pop(0).close()
+    eventually(lambda: alice.head("/chat/stream", params={"id": chat}).status_code == 200, within=3)
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture(scope="module")
+def few_streams(start):
+    """A server where everybody may have two streams."""
+    return start(STREAMS_PER_USER="2")

@@ -7,15 +7,16 @@ from simple_websocket import ConnectionClosed
 from proxy_gpt import auth, fields
 from proxy_gpt.api import websocket
 from proxy_gpt.chat.stream import Stream
-from proxy_gpt.errors import BadRequest, Forbidden, NotFound, ProxyError, Unauthorized
+from proxy_gpt.errors import BadRequest, Forbidden, NotFound, ProxyError, TooMany, Unauthorized
 from proxy_gpt.pubsub import CLOSING
 from proxy_gpt.rules import chats, sessions
 
 blueprint = Blueprint("stream", __name__, url_prefix="/chat")
 RETRY = 1000  # milliseconds after which an EventSource comes back
+PLACE_AFTER = 15  # seconds in which a subscriber that left without a word is noticed
 SSE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013  # RFC 6455, section 7.4.1, and IANA's registry of close codes
-REFUSED = {BadRequest: 4400, Unauthorized: 4401, Forbidden: 4403, NotFound: 4404}
+REFUSED = {BadRequest: 4400, Unauthorized: 4401, Forbidden: 4403, NotFound: 4404, TooMany: 4429}
 
 
 @blueprint.route("/stream", methods=("GET", "POST"))
@@ -70,7 +71,15 @@ def subscribe():
             raise Unauthorized("The session has ended. Log in again at /user/login.")
         chats.seen_by(caller.user_id, chat.id)
 
+    require_place(proxy, caller.user_id)
     return Stream(proxy.hub, chat, caller, revision, still_allowed)
+
+
+def require_place(proxy, user_id):
+    """Raise TooMany when the user has as many streams open as one may have."""
+    most = proxy.settings.streams_per_user
+    if len(proxy.hub.of(user_id)) >= most:
+        raise TooMany(f"You have {most} streams open, and may have no more at once. Close one first.", PLACE_AFTER)
 
 
 class Subscription:

@@ -4,7 +4,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, g, jsonify, make_response, redirect, request
 
 from proxy_gpt import auth, fields, views
-from proxy_gpt.errors import BadRequest
+from proxy_gpt.config import CLOSED
+from proxy_gpt.errors import BadRequest, Forbidden
 from proxy_gpt.events import audited, proxy
 from proxy_gpt.rules import sessions, teams, users
 
@@ -17,13 +18,13 @@ READ = ("GET", "POST")
 @audited("signup")
 def signup():
     """Make an account and log it in."""
+    if settings().signup == CLOSED:
+        raise Forbidden("Nobody can sign up here. Ask the proxy's operator for an account.")
     form = fields.read()
     target = redirect_target(form)
-    user = users.create(
-        form.text("username"), form.text("password"), form.text("first_name", ""), form.text("last_name", ""),
-        shortest_password=settings().password_min_length,
-    )  # fmt: skip
-    return logged_in(user, target)
+    values = form.text("username"), form.text("password"), form.text("first_name", ""), form.text("last_name", "")
+    proxy().attempts.signup(g.event.client_ip)
+    return logged_in(users.create(*values, shortest_password=settings().password_min_length), target)
 
 
 @blueprint.post("/login")
@@ -33,7 +34,10 @@ def login():
     """Start a session."""
     form = fields.read()
     target = redirect_target(form)
-    return logged_in(users.authenticate(form.text("username"), form.text("password")), target)
+    username, password = form.text("username"), form.text("password")
+    with proxy().attempts.password(users.key(username), g.event.client_ip) as look_again:
+        user = users.authenticate(username, password, look_again)
+    return logged_in(user, target)
 
 
 @blueprint.route("/logout", methods=READ)
@@ -84,10 +88,12 @@ def update():
 def update_password():
     """Change one's password; all other sessions of the user end."""
     form = fields.read()
-    users.change_password(
-        g.caller.user_id, form.text("old_password"), form.text("new_password"),
-        keep_session=g.caller.digest, shortest=settings().password_min_length,
-    )  # fmt: skip
+    old, new = form.text("old_password"), form.text("new_password")
+    with proxy().attempts.password(g.caller.username_key, g.event.client_ip) as look_again:
+        users.change_password(
+            g.caller.user_id, old, new, keep_session=g.caller.digest,
+            shortest=settings().password_min_length, before_hash=look_again,
+        )  # fmt: skip
     proxy().callers.clear()
     proxy().hub.look_again(g.caller.user_id)
     return {}
