@@ -6,7 +6,7 @@ import time
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
-from proxy_gpt import auth, db, events, upkeep
+from proxy_gpt import auth, cross_site, db, events, upkeep
 from proxy_gpt.api import chat, prompt, stream, team, user, v1
 from proxy_gpt.attempts import Attempts
 from proxy_gpt.auth import Callers
@@ -78,6 +78,7 @@ def create_app(settings):
     app.json.sort_keys = False
     app.extensions["proxy"] = Proxy(settings)
     app.before_request(events.begin)
+    cross_site.share(app, settings.cors_origins)
     app.before_request(auth.require_session)
     for group in (v1, user, chat, prompt, stream, team):
         app.register_blueprint(group.blueprint)

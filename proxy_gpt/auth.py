@@ -7,8 +7,8 @@ from datetime import datetime
 import gevent
 from flask import current_app, g, request
 
-from proxy_gpt import clock, db
-from proxy_gpt.errors import Unauthorized, Unavailable
+from proxy_gpt import clock, cross_site, db
+from proxy_gpt.errors import Forbidden, Unauthorized, Unavailable
 from proxy_gpt.rules import sessions, users
 
 COOKIE = "sess"
@@ -46,6 +46,10 @@ def require_session():
 def identify(parameter=None):
     """The caller of the current request; `parameter` is a token to take when there is none elsewhere. Raises Unauthorized."""
     username, token = credential()
+    if token and by_cookie() and not cross_site.is_own_page():
+        if not parameter:
+            raise Forbidden(cross_site.REFUSED)
+        token = None  # a page of another site may listen with a token that it has itself
     token = token or parameter
     if not token:
         raise Unauthorized("There is no token in this request. Send 'Authorization: Bearer TOKEN' with the token from /user/login.")
@@ -63,6 +67,11 @@ def credential():
     if authorization is not None and authorization.type == "basic":
         return authorization.username, authorization.password
     return None, request.cookies.get(COOKIE)
+
+
+def by_cookie():
+    """Whether the credential of this request is the cookie, which a browser sends along whoever wrote the page."""
+    return request.authorization is None or request.authorization.type not in ("bearer", "basic")
 
 
 class Callers:

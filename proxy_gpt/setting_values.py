@@ -8,6 +8,8 @@ from proxy_gpt.errors import SettingError
 SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|\[[0-9a-f:.]+\]", re.IGNORECASE)  # a name, IPv4, or IPv6 in brackets
 
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+
 
 class Reader:
     """Reads one setting at a time and raises SettingError with what is wrong with it."""
@@ -55,6 +57,15 @@ class Reader:
             if not (HOST.fullmatch(host) or is_host_and_port(host)):
                 raise SettingError(f"{name} must be a comma-separated list of hosts such as app.example or app.example:8443, without https://.")
         return hosts
+
+    def origins(self, name):
+        """Origins as a browser's `Origin` header has them."""
+        origins = self.names(name)
+        for origin in origins:
+            scheme, _, host = origin.partition("://")
+            if not (SCHEME.fullmatch(scheme) and (HOST.fullmatch(host) or is_host_and_port(host))):
+                raise SettingError(f"{name} must be a comma-separated list of origins such as https://app.example, without a path or a slash at the end.")
+        return origins
 
     def choice(self, name, *words):
         """One of these words, the first when unset."""

@@ -38,6 +38,7 @@ BAD = {
     "ALLOW_ORGANIZATION": ("maybe", "2", "truee"),
     "TRUSTED_PROXIES": ("x", "1.2.3", "10.0.0.0/33", "1.2.3.4, x", "**"),
     "REDIRECT_HOSTS": ("https://h", "h/x", "a b", "h:x", "a@h", "*"),
+    "CORS_ORIGINS": ("*", "app.example", "https://app.example/", "https://app.example/x", "https://", "://h", "https://a b", "https://a@h", "https://h:x", "null"),
     "SIGNUP": ("yes", "closd", "open closed"),
     "MODELS": ("gpt-4", "gpt-4=", "=gpt-4o", "gpt-3=a,,gpt-4=b"),
     **{name: (*NO_NUMBER, str(least - 1), str(most + 1)) for name, (least, most) in NUMBERS.items()},
@@ -59,6 +60,10 @@ GOOD = {
     "ALLOW_ORGANIZATION": [("TRUE", {"allow_organization": True}), ("off", {"allow_organization": False})],
     "TRUSTED_PROXIES": [("*", {"trusted_proxies": ("*",)}), ("10.0.0.0/8, ::1", {"trusted_proxies": ("10.0.0.0/8", "::1")})],
     "REDIRECT_HOSTS": [("A.example, b:8443,[::1]:80", {"redirect_hosts": frozenset(("a.example", "b:8443", "[::1]:80"))})],
+    "CORS_ORIGINS": [
+        ("https://App.example, http://localhost:3000", {"cors_origins": frozenset(("https://app.example", "http://localhost:3000"))}),
+        ("http://[::1]:80", {"cors_origins": frozenset(("http://[::1]:80",))}),
+    ],
     "SIGNUP": [("CLOSED", {"signup": "closed"}), ("", {"signup": "open"})],
     "MODELS": [("a=b, c = d", {"models": (("a", "b"), ("c", "d"))})],
     "JOURNAL_DIR": [("/a b", {"journal_dir": "/a b"})],

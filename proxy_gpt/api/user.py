@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, g, jsonify, make_response, redirect, request
 
-from proxy_gpt import auth, fields, views
+from proxy_gpt import auth, cross_site, fields, views
 from proxy_gpt.config import CLOSED
 from proxy_gpt.errors import BadRequest, Forbidden
 from proxy_gpt.events import audited, proxy
@@ -18,6 +18,7 @@ READ = ("GET", "POST")
 @audited("signup")
 def signup():
     """Make an account and log it in."""
+    cross_site.require_own_page()
     if settings().signup == CLOSED:
         raise Forbidden("Nobody can sign up here. Ask the proxy's operator for an account.")
     form = fields.read()
@@ -32,6 +33,7 @@ def signup():
 @audited("login")
 def login():
     """Start a session."""
+    cross_site.require_own_page()
     form = fields.read()
     target = redirect_target(form)
     username, password = form.text("username"), form.text("password")
@@ -45,6 +47,7 @@ def login():
 @audited("logout")
 def logout():
     """End the session of the token in the body, else of the bearer token or basic auth, else of the cookie."""
+    cross_site.require_own_page(links=False)
     token = fields.read().text("token", None) or auth.credential()[1]
     if token:
         caller = proxy().callers.find(sessions.digest(token))

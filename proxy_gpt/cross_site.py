@@ -1,0 +1,84 @@
+"""What pages of other sites may do in a user's browser: nothing with the user's cookie, but for origins the operator lists.
+
+A browser says where a request comes from: `Sec-Fetch-Site` (W3C Fetch Metadata) over https and on localhost, `Origin` with
+every POST and WebSocket (RFC 6454). Who sends neither is no browser, or follows a link, with which the cookie's
+`SameSite=Lax` deals. Bearer tokens and basic auth are no concern here: no browser sends them by itself, since basic auth
+is never asked for.
+"""
+from urllib.parse import urlsplit
+
+from flask import current_app, request
+
+from proxy_gpt.errors import Forbidden
+
+REFUSED = (
+    "This request comes from a page of another site, which may not use your cookie here. "
+    "The operator can allow its origin by the setting CORS_ORIGINS."
+)
+REMEMBER = 600  # seconds for which a browser need not ask again
+
+
+def is_own_page(links=True):
+    """Whether the current request comes from a page of ours, of a listed origin, or from no page at all.
+
+    `links` says whether a link on a page of another site may lead here, as to any page.
+    """
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    if origin is not None and origin in current_app.extensions["proxy"].settings.cors_origins:
+        return True
+    if site is None:
+        return origin is None or _host(origin) == request.host.lower()
+    return site in ("same-origin", "none") or (links and origin is None and _is_link())
+
+
+def require_own_page(links=True):
+    """Raise Forbidden where a page of another site would set or clear the cookie, which logs its user in as somebody else."""
+    if "Authorization" not in request.headers and not is_own_page(links):
+        raise Forbidden(REFUSED)
+
+
+def share(app, origins):
+    """Let pages of these origins call all endpoints and read the answers (CORS, WHATWG Fetch, section 3.2)."""
+
+    def answer_preflight():
+        asked = request.method == "OPTIONS" and request.access_control_request_method
+        return _preflight() if asked and request.headers.get("Origin") in origins else None
+
+    def allow_reading(response):
+        response.vary.add("Origin")
+        if request.headers.get("Origin") in origins:
+            _allow(response)
+        return response
+
+    if origins:
+        app.before_request(answer_preflight)
+        app.after_request(allow_reading)
+
+
+def _preflight():
+    response = current_app.response_class(status=204)
+    response.access_control_allow_methods = [request.access_control_request_method]
+    response.access_control_allow_headers = request.access_control_request_headers
+    response.access_control_max_age = REMEMBER
+    return response
+
+
+def _allow(response):
+    # In the place of the upstream's own: twice is as good as not at all.
+    for name in ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"):
+        response.headers.pop(name, None)
+    response.access_control_expose_headers = {name.lower() for name in response.headers.keys()}
+    response.access_control_allow_origin = request.headers["Origin"]
+    response.access_control_allow_credentials = True
+
+
+def _is_link():
+    headers = request.headers
+    return request.method in ("GET", "HEAD") and headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+
+
+def _host(origin):
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as http://[
+        return ""

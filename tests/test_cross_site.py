@@ -1,0 +1,164 @@
+"""Pages of other sites: they can neither act nor read with a user's cookie, nor log the user in as somebody else."""
+import json
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed
+
+from tests.fake_openai import whole
+from tests.server import error_of
+from tests.subscriber import web_socket
+from tests.wire import Wire, bearer
+
+FRIEND = "https://app.example"  # the origin that the operator lists
+FOREIGN = {
+    "a modern browser's cross-site post": {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    "a page of a sister site": {"Origin": "http://wiki.example", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+    "a form that a foreign page sends off": {
+        "Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"
+    },
+    "a browser that tells the origin alone": {"Origin": "https://evil.example"},
+    "a page of no origin": {"Origin": "null"},
+    "a page on another port of this host": {"Origin": "http://127.0.0.1:1"},
+    "an origin that begins like a listed one": {"Origin": FRIEND + ".evil.example"},
+    "a listed host by another scheme": {"Origin": FRIEND.replace("https", "http")},
+    "an origin that is none": {"Origin": "http://["},
+    "an empty origin": {"Origin": ""},
+    "a request without an origin": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(start):
+    """A server with one listed origin."""
+    return start(CORS_ORIGINS=f"{FRIEND}, http://localhost:3000")
+
+
+@pytest.fixture(scope="module")
+def eve(server):
+    """Somebody with a browser."""
+    return server.person("Eve")
+
+
+@pytest.fixture
+def cookie(eve):
+    """What her browser sends along."""
+    return {"Cookie": f"sess={eve.token}"}
+
+
+def own(server):
+    """What pages of our own send."""
+    return [
+        {"Origin": server.url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, {"Origin": server.url},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Site": "same-origin", "Origin": "https://as-seen-before-a-proxy.example"},
+        {"Origin": FRIEND, "Sec-Fetch-Site": "cross-site"}, {"Origin": FRIEND}, {},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_foreign_page_cannot_act_with_the_cookie(server, eve, cookie, upstream, case):
+    headers = {**cookie, **FOREIGN[case]}
+    before = eve.get("/chat/index").json()
+    for method, path in (("POST", "/chat/create"), ("POST", "/user/update"), ("POST", "/v1/chat/completions"), ("GET", "/user/logout"), ("POST", "/user/logout")):
+        answer = requests.request(method, server.url + path, headers=headers, data={"first_name": "changed"}, timeout=10)
+        assert "CORS_ORIGINS" in error_of(answer, 403)["message"], (method, path)
+        assert "Access-Control-Allow-Origin" not in answer.headers and "Set-Cookie" not in answer.headers
+        assert server.event(answer)["outcome"] == "refused"
+    assert upstream.questions == []
+    assert eve.get("/chat/index").json() == before and eve.get("/user/session").json()["user"]["first_name"] == ""
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_foreign_page_cannot_log_its_visitor_in_as_somebody_else(server, eve, case):
+    for path, fields in (("/user/login", {"username": "Eve", "password": eve.password}), ("/user/signup", {"username": "planted", "password": "pw"})):
+        answer = requests.post(server.url + path, data=fields, headers=FOREIGN[case], timeout=10)
+        assert error_of(answer, 403) and "Set-Cookie" not in answer.headers
+    assert server.rows("SELECT * FROM users WHERE username = 'planted'") == []
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_foreign_page_cannot_read_with_the_cookie(server, cookie, case):
+    for path in ("/user/session", "/chat/index", "/v1/models", "/chat/stream?id=x"):
+        answer = requests.get(server.url + path, headers={**cookie, **FOREIGN[case]}, timeout=10)
+        assert error_of(answer, 403) and "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_foreign_page_cannot_listen_by_a_web_socket_with_the_cookie(server, eve, cookie, case):
+    chat = eve.ask("/chat/create").json()["id"]
+    headers = {**cookie, **FOREIGN[case]}
+    with web_socket(server.url, {"id": chat}, **headers) as ws, pytest.raises(ConnectionClosed) as closed:
+        ws.recv(timeout=5)
+    assert closed.value.rcvd.code == 4403
+    with web_socket(server.url, {"id": chat, "token": eve.token}, **headers) as ws:  # a token of its own is another thing
+        said = eve.ask("/chat/prompt", id=chat, prompt="hello", otr="true").json()["message"]
+        assert json.loads(ws.recv(timeout=5))["message"] == said
+
+
+def test_pages_of_our_own_and_of_listed_origins_and_no_pages_at_all_may(server, eve, cookie):
+    chat = eve.ask("/chat/create").json()["id"]
+    for headers in own(server):
+        assert requests.post(f"{server.url}/chat/create", headers={**cookie, **headers}, timeout=10).status_code == 200, headers
+        fields = {"username": "Eve", "password": eve.password}
+        assert requests.post(f"{server.url}/user/login", data=fields, headers=headers, timeout=10).status_code == 200, headers
+        with web_socket(server.url, {"id": chat}, **cookie, **headers) as ws:
+            said = eve.ask("/chat/prompt", id=chat, prompt="hello", otr="true").json()["message"]
+            assert json.loads(ws.recv(timeout=5))["message"] == said
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_who_sends_a_token_is_no_concern_of_this(server, eve, case):
+    for authorization in (f"Bearer {eve.token}", requests.auth._basic_auth_str("Eve", eve.token)):
+        headers = {**FOREIGN[case], "Authorization": authorization, "Cookie": "sess=something"}
+        assert requests.post(f"{server.url}/chat/create", headers=headers, timeout=10).status_code == 200
+    token = eve.ask("/user/login", username="Eve", password=eve.password).json()["token"]
+    headers = {**FOREIGN[case], "Authorization": f"Bearer {token}"}
+    assert requests.post(f"{server.url}/user/logout", headers=headers, timeout=10).status_code == 200
+
+
+def test_a_link_on_a_foreign_page_leads_here_but_not_out(server, eve, cookie):
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert requests.get(f"{server.url}/chat/index", headers={**cookie, **link}, timeout=10).status_code == 200
+    assert requests.get(f"{server.url}/chat/index", headers={**cookie, **link, "Sec-Fetch-Dest": "iframe"}, timeout=10).status_code == 403
+    assert requests.get(f"{server.url}/user/logout", headers={**cookie, **link}, timeout=10).status_code == 403
+    assert eve.get("/user/session").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/chat/create", "/user/login", "/chat/stream", "/v1/chat/completions"])
+def test_a_listed_origin_may_ask_first_and_then_read(server, eve, cookie, path, upstream):
+    asks = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type")
+    with Wire(server) as wire:
+        status, pairs = wire.ask("OPTIONS", path, f"Origin: {FRIEND}", *asks)
+    headers = dict(pairs)
+    assert (status, headers["access-control-allow-origin"], headers["access-control-allow-credentials"]) == (204, FRIEND, "true")
+    assert headers["access-control-allow-methods"] == "POST" and headers["access-control-max-age"] == "600"
+    assert {name.strip() for name in headers["access-control-allow-headers"].split(",")} == {"authorization", "content-type"}
+    assert "Origin" in headers["vary"] and upstream.questions == []
+    answer = requests.post(server.url + path, headers={"Origin": FRIEND, "Sec-Fetch-Site": "cross-site", **cookie}, timeout=10)
+    assert answer.headers["Access-Control-Allow-Origin"] == FRIEND  # whether it is an answer or an error
+    assert "x-proxy-request-id" in answer.headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize("path", ["/chat/create", "/user/login", "/v1/chat/completions"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", FRIEND.upper(), FRIEND + "/", FRIEND + ":443"])
+def test_no_other_origin_may(server, path, origin, upstream):
+    with Wire(server) as wire:
+        _, pairs = wire.ask("OPTIONS", path, f"Origin: {origin}", "Access-Control-Request-Method: POST")
+    assert not [name for name, _ in pairs if name.startswith("access-control-")] and "origin" in dict(pairs)["vary"].lower()
+
+
+def test_without_the_setting_nobody_is_told_that_he_may_read(sqlite_proxy, dora):
+    headers = {"Origin": FRIEND, "Access-Control-Request-Method": "POST"}
+    for answer in (dora.options("/chat/index", headers=headers), dora.get("/chat/index", headers=headers)):
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")] and "Vary" not in answer.headers
+
+
+def test_what_the_upstream_says_of_origins_gives_way_to_what_we_say(server, eve, upstream):
+    told = ("Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: x-request-id", "x-request-id: req-1", "Vary: Accept-Encoding")
+    upstream.script(whole(b"{}", "application/json", "200 OK", *told))
+    with Wire(server) as wire:
+        _, pairs = wire.ask("GET", "/v1/models", bearer(eve), f"Origin: {FRIEND}")
+    assert [value for name, value in pairs if name == "access-control-allow-origin"] == [FRIEND]
+    (exposed,) = [value for name, value in pairs if name == "access-control-expose-headers"]
+    assert {"x-request-id", "x-proxy-request-id"} <= {name.strip() for name in exposed.split(",")}
+    assert "Accept-Encoding" in ", ".join(value for name, value in pairs if name == "vary")
