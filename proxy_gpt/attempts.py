@@ -6,7 +6,7 @@ Only failures count, in windows of five minutes that begin with the first one:
 - from one address, whatever the accounts: who tries one password on everybody is stopped too;
 - of one account from all addresses, ten times as many: who guesses from many addresses is stopped too.
 
-The second and third do not count where the user has logged in within thirty days. So nobody can lock a user out of an
+The second and third do not count where the user has signed up or logged in within thirty days. So nobody can lock a user out of an
 address of the user's own, but from that very address; and who is logged in stays so whatever happens here.
 """
 import hashlib
@@ -47,7 +47,7 @@ class Attempts:
 
         Yields a function that looks again: to be called at the last moment, so that trying many at once is of no use.
         """
-        where, who = network(address), hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()
+        who, where = digest(account), network(address)
 
         def look():
             self._check(who, where)
@@ -58,7 +58,11 @@ class Attempts:
         except (WrongPassword, WrongOldPassword):
             self._failed(who, where)
             raise
-        self.counters.hit(self.known, who, where)
+        self.remember(account, address)
+
+    def remember(self, account, address):
+        """The user has been at this address: what others do elsewhere is not held against the account there."""
+        self.counters.hit(self.known, digest(account), network(address))
 
     def signup(self, address):
         """Count an account that is to be made. Raises TooMany."""
@@ -125,6 +129,11 @@ class Counters:
             logger.warning("Redis does not count logins now (%s): this process counts its own.", type(error).__name__)
         self.away = True
         self.ask_again_at = time.monotonic() + PAUSE
+
+
+def digest(account):
+    """A name of bounded length for an account, whatever somebody sent as its name; who reads Redis cannot read it."""
+    return hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def network(address):

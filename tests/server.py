@@ -15,7 +15,8 @@ import psycopg2
 import requests
 
 BIN = Path(sys.executable).parent
-OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "JOURNAL_", "PASSWORD_")
+OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "LOGIN_", "JOURNAL_", "PASSWORD_",
+                "SIGNUP", "CORS_", "STREAMS_")  # fmt: skip
 
 
 def free_port():

@@ -8,6 +8,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.fake_openai import whole
 from tests.server import error_of
 from tests.subscriber import web_socket
+from tests.test_users import basic
 from tests.wire import Wire, bearer
 
 FRIEND = "https://app.example"  # the origin that the operator lists
@@ -108,7 +109,7 @@ def test_pages_of_our_own_and_of_listed_origins_and_no_pages_at_all_may(server, 
 
 @pytest.mark.parametrize("case", FOREIGN)
 def test_who_sends_a_token_is_no_concern_of_this(server, eve, case):
-    for authorization in (f"Bearer {eve.token}", requests.auth._basic_auth_str("Eve", eve.token)):
+    for authorization in (f"Bearer {eve.token}", basic("Eve", eve.token)):
         headers = {**FOREIGN[case], "Authorization": authorization, "Cookie": "sess=something"}
         assert requests.post(f"{server.url}/chat/create", headers=headers, timeout=10).status_code == 200
     token = eve.ask("/user/login", username="Eve", password=eve.password).json()["token"]

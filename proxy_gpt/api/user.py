@@ -25,7 +25,9 @@ def signup():
     target = redirect_target(form)
     values = form.text("username"), form.text("password"), form.text("first_name", ""), form.text("last_name", "")
     proxy().attempts.signup(g.event.client_ip)
-    return logged_in(users.create(*values, shortest_password=settings().password_min_length), target)
+    user = users.create(*values, shortest_password=settings().password_min_length)
+    proxy().attempts.remember(user.username_key, g.event.client_ip)
+    return logged_in(user, target)
 
 
 @blueprint.post("/login")
