@@ -1,4 +1,5 @@
 """Passwords: how long, how hashed, how compared."""
+import os
 import threading
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ LONGEST = 1024
 METHOD = "scrypt:32768:8:1"
 # Compared when the username is unknown, so that both cases take the same time. Nobody's password: no text hashes to it.
 NOBODY = f"{METHOD}$nobody$" + "0" * 128
-AT_ONCE = 2  # hashes: two keep two cores busy; more would only wait longer, and each takes 32 MB
+AT_ONCE = max(1, min(2, (os.cpu_count() or 1) - 1))  # hashes: one core is left to the streams, and each hash takes 32 MB
 MOST_WAITING = 100  # for their turn, which is some seconds' work; who comes then is sent away
 LONGEST_WAIT = 30  # seconds
 _places = threading.Semaphore(AT_ONCE)
