@@ -134,8 +134,8 @@ def alice(proxy):
 
 
 @pytest.fixture(scope="session")
-def bob(proxy):
-    """The participant."""
+def bob(proxy, alice):
+    """The participant. He signs up after Alice: people are listed in that order."""
     return proxy.person("Bob")
 
 
