@@ -135,13 +135,13 @@ def alice(proxy):
 
 @pytest.fixture(scope="session")
 def bob(proxy, alice):
-    """The participant. He signs up after Alice: people are listed in that order."""
+    """The participant, who signed up after Alice."""
     return proxy.person("Bob")
 
 
 @pytest.fixture(scope="session")
-def charlie(proxy):
-    """The stranger."""
+def charlie(proxy, bob):
+    """The stranger, who signed up last."""
     return proxy.person("Charlie")
 
 
