@@ -5,6 +5,7 @@ import pty
 import select
 import subprocess
 
+from tests import canary
 from tests.server import BIN, OUR_SETTINGS, query_database
 
 COMMAND = str(BIN / "proxy-admin")
@@ -26,6 +27,7 @@ class Admin:
             timeout=30, cwd=self.folder, env=self.environment(settings),
         )  # fmt: skip
         self.outputs += [done.stdout, done.stderr]
+        canary.keep(f"the output of proxy-admin {arguments[:1]}", done.stdout + done.stderr)
         return done
 
     def ok(self, *arguments, **more):
@@ -91,6 +93,7 @@ class Terminal:
         while self._read():
             pass
         os.close(self.descriptor)
+        canary.keep("the terminal of proxy-admin", self.shown.decode())
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.shown.decode()
 
     def _read(self):

@@ -6,18 +6,29 @@ import uuid
 import psycopg2
 import pytest
 
+from tests import canary
+from tests.canary import KEY
 from tests.fake_openai import FakeOpenAI
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.server import Pair, Server, execute_on_database
 
-KEY = "sk-the-shared-key"
 CROWD = """
     WITH RECURSIVE counter(n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM counter WHERE n < 2000)
     INSERT INTO users (id, created_at, username, username_key, password_hash, first_name, last_name, updated_at)
     SELECT 'crowd-' || n, '2024-01-01T00:00:00.000000Z', 'crowd ' || n, 'crowd ' || n, '', '', '', '2024-01-01T00:00:00.000000Z' FROM counter
 """
 numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_told(tmp_path_factory):
+    """Set up before all else, so that at its end every server has stopped and every row is written."""
+    with canary.listening():
+        yield
+    places = canary.leaks(tmp_path_factory.getbasetemp())
+    if places:
+        pytest.fail("A password, a token or the shared key is in:\n" + "\n".join(places), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from pathlib import Path
 import psycopg2
 import requests
 
+from tests.canary import PASSWORD
+
 BIN = Path(sys.executable).parent
 OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "LOGIN_", "JOURNAL_", "PASSWORD_",
                 "SIGNUP", "CORS_", "STREAMS_")  # fmt: skip
@@ -110,7 +112,7 @@ class Server:
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1 = 1"
         return self.rows(f"SELECT * FROM events WHERE {where} ORDER BY id", *wanted.values())
 
-    def person(self, name, password="correct horse"):
+    def person(self, name, password=PASSWORD):
         """Sign somebody up."""
         return sign_up(self, name, password)
 
@@ -127,7 +129,7 @@ class Pair:
         """The address of the server whose turn it is."""
         return next(self.turn).url
 
-    def person(self, name, password="correct horse"):
+    def person(self, name, password=PASSWORD):
         """Sign somebody up."""
         return sign_up(self, name, password)
 

@@ -11,7 +11,7 @@ from tests.admin import Admin, listed
 def alone(tmp_path_factory, new_database):
     """The command for a SQLite file with Alice, for what no database is asked about."""
     admin = Admin(tmp_path_factory.mktemp("admin"), new_database("sqlite"))
-    admin.ok("create", "alice", "pw")
+    admin.ok("create", "alice", "pw c4n4ry")
     return admin
 
 
@@ -24,8 +24,8 @@ def test_leaving_the_prompt_changes_nothing(alone):
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (("create", " ", "pw"), "'username'"), (("create", "a\nb", "pw"), "'username'"), (("create", "new", ""), "'password'"),
-    (("create", "new", "p" * 1025), "'password'"), (("create", "new", "pw", "--first-name", "x" * 255), "'first_name'"),
+    (("create", " ", "pw c4n4ry"), "'username'"), (("create", "a\nb", "pw c4n4ry"), "'username'"), (("create", "new", ""), "'password'"),
+    (("create", "new", "p" * 1025), "'password'"), (("create", "new", "pw c4n4ry", "--first-name", "x" * 255), "'first_name'"),
     (("reset", "alice", ""), "'password'"), (("reset", "alice", b"\xff"), "'password'"), (("user", b"\xff"), "'user'"),
     (("list", "--search", b"\xff"), "'search'"),
 ])  # fmt: skip
@@ -44,14 +44,14 @@ def test_a_bad_password_by_stdin_is_refused(alone, stdin):
 
 @pytest.mark.parametrize("arguments", [
     (), ("nothing",), ("user",), ("create",), ("user", "a", "b"), ("list", "--limit", "0"), ("list", "--limit", "x"), ("list", "--wrong"),
-    ("reset", "alice"), ("reset", "alice", "pw", "--password-stdin"),
+    ("reset", "alice"), ("reset", "alice", "pw c4n4ry", "--password-stdin"),
 ])  # fmt: skip
 def test_a_wrong_call_exits_with_2_and_shows_how(tmp_path, arguments):
     assert "Usage: proxy-admin" in Admin(tmp_path).wrong(*arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("user", "alice"), ("reset", "alice", "pw")])
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("user", "alice"), ("reset", "alice", "pw c4n4ry")])
 def test_a_sqlite_file_that_is_not_there_is_named_and_not_made(tmp_path, arguments):
     assert "'proxy.db'" in Admin(tmp_path).refused(*arguments)
     assert f"'{tmp_path / 'other.db'}'" in Admin(tmp_path, f"sqlite:///{tmp_path / 'other.db'}").refused(*arguments)
@@ -60,7 +60,7 @@ def test_a_sqlite_file_that_is_not_there_is_named_and_not_made(tmp_path, argumen
 
 def test_creating_a_user_may_make_the_sqlite_file(tmp_path):
     admin = Admin(tmp_path)
-    admin.ok("create", "alice", "pw")
+    admin.ok("create", "alice", "pw c4n4ry")
     assert listed(admin) == ["alice"]
     assert [path.name for path in tmp_path.iterdir()] == ["proxy.db"]
 
@@ -68,7 +68,7 @@ def test_creating_a_user_may_make_the_sqlite_file(tmp_path):
 def test_a_sqlite_file_that_cannot_be_used_is_refused(tmp_path):
     (tmp_path / "text").write_text("This is no database. " * 100)
     for path in ("text", ".", "missing/proxy.db"):
-        assert "database" in Admin(tmp_path, f"sqlite:///{path}").refused("create", "alice", "pw")
+        assert "database" in Admin(tmp_path, f"sqlite:///{path}").refused("create", "alice", "pw c4n4ry")
     assert (tmp_path / "text").read_text() == "This is no database. " * 100
 
 
@@ -87,7 +87,7 @@ def test_a_postgresql_that_cannot_be_reached_is_a_sentence_in_bounded_time(tmp_p
         said = Admin(tmp_path, f"postgresql://alice:hidden@127.0.0.1:{port}/proxy").refused("list")
         assert 3 < time.monotonic() - begin < 10
     for address in (f"127.0.0.1:{port}/proxy", "127.0.0.1:1/proxy?wrong=hidden", "no-such-host.invalid/proxy"):
-        said += Admin(tmp_path, f"postgresql://alice:hidden@{address}").refused("reset", "alice", "pw")
+        said += Admin(tmp_path, f"postgresql://alice:hidden@{address}").refused("reset", "alice", "pw c4n4ry")
     assert "The database cannot be opened" in said and "hidden" not in said
 
 

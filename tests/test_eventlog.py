@@ -7,9 +7,10 @@ import requests
 
 from proxy_gpt.models import Event
 from tests.admin import Admin
+from tests.canary import MARK
 from tests.conftest import numbers
 
-TELLTALE = "hush-hush"  # in every secret of the tests below
+TELLTALE = f"hush-hush-{MARK}"  # in every secret of the tests below
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,12 @@ def test_a_refused_request_has_its_row_too(server, eve, upstream, case):
 
 def test_sign_ups_logins_logouts_and_password_changes_have_kinds_of_their_own(server):
     name = f"kind {next(numbers)}"
-    person = server.person(name, password="old")
-    wrong = requests.post(f"{server.url}/user/login", data={"username": name, "password": "wrong"}, timeout=5)
+    person = server.person(name, password=f"old {MARK}")
+    wrong = requests.post(f"{server.url}/user/login", data={"username": name, "password": f"wrong {MARK}"}, timeout=5)
     taken = requests.post(f"{server.url}/user/signup", data={"username": name, "password": "x"}, timeout=5)
-    refused = person.ask("/user/password/update", old_password="wrong", new_password="new")
-    changed = person.ask("/user/password/update", old_password="old", new_password="new")
-    again = requests.post(f"{server.url}/user/login", data={"username": name, "password": "new"}, timeout=5)
+    refused = person.ask("/user/password/update", old_password=f"wrong {MARK}", new_password=f"new {MARK}")
+    changed = person.ask("/user/password/update", old_password=f"old {MARK}", new_password=f"new {MARK}")
+    again = requests.post(f"{server.url}/user/login", data={"username": name, "password": f"new {MARK}"}, timeout=5)
     out = person.ask("/user/logout")
     answers = {"login": [(wrong, 401), (again, 200)], "signup": [(taken, 409)], "password": [(refused, 403), (changed, 200)], "logout": [(out, 200)]}
     for kind, cases in answers.items():
@@ -83,7 +84,7 @@ def test_sign_ups_logins_logouts_and_password_changes_have_kinds_of_their_own(se
 
 
 def test_the_admin_commands_rows_are_beside_the_servers(server, tmp_path):
-    Admin(tmp_path, server.database).ok("create", f"admin {next(numbers)}", "pw")
+    Admin(tmp_path, server.database).ok("create", f"admin {next(numbers)}", "pw c4n4ry")
     event = server.events(kind="admin")[-1]
     assert event["endpoint"] == "proxy-admin create" and event["client_ip"] == "" and event["message"]
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.canary import KEY
 from tests.fake_openai import HANG_UP, answers, whole
 from tests.server import error_of, eventually
 from tests.wire import Wire, bearer
@@ -49,7 +50,7 @@ def test_a_prompt_is_answered_and_kept(alice, chat, upstream, proxy):
     assert message["usage"] == {"input_tokens": 24, "output_tokens": 68}
     question = upstream.question()
     assert (question.method, question.target) == ("POST", "/v1/chat/completions")
-    assert question.header("Authorization") == "Bearer sk-the-shared-key"
+    assert question.header("Authorization") == f"Bearer {KEY}"
     event = proxy.event(answer)
     assert (event["endpoint"], event["status"], event["outcome"], event["user_id"]) == ("/chat/prompt", 200, "complete", alice.id)
     assert (event["input_tokens"], event["output_tokens"], event["cached_tokens"], event["reasoning_tokens"]) == (24, 68, 16, 8)

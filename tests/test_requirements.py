@@ -15,7 +15,7 @@ import requests
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.conftest import KEY
+from tests.canary import KEY
 from tests.server import Server, sign_up
 
 CHECKOUT = Path(__file__).parent.parent

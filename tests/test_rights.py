@@ -14,7 +14,7 @@ from tests.subscriber import web_socket
 # WS is a WebSocket: what it gets is "open", or the code it is closed with.
 RIGHTS = """
                                                                              Alice  Bob  Charlie  nobody
-POST  /user/signup           username={new} password=pw                        200  200    200    200
+POST  /user/signup           username={new} password=pw-c4n4ry                 200  200    200    200
 POST  /user/login            username=Alice password={password}                200  200    200    200
 POST  /user/logout           token=unknown                                     200  200    200    200
 GET   /user/session                                                            200  200    200    401
@@ -23,7 +23,7 @@ GET   /user/read             id={alice}                                        2
 GET   /user/read             id={bob}                                          200  200    404    401
 POST  /user/update           last_name=L                                       200  200    200    401
 POST  /user/password/update  old_password={password} new_password={password}   200  200    200    401
-POST  /user/password/update  old_password=wrong new_password=pw                403  403    403    401
+POST  /user/password/update  old_password=wrong new_password=pw-c4n4ry         403  403    403    401
 
 POST  /chat/create                                                             200  200    200    401
 POST  /chat/create           team_id={team}                                    200  200    404    401

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import KEY
+from tests import canary
+from tests.canary import KEY
 from tests.locks import locked
 from tests.server import BIN, Server, eventually, free_port
 from tests.test_settings import one_sentence
@@ -42,6 +43,7 @@ def refused(folder, *options, **settings):
         [*server.command, *options], cwd=folder, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30
     )
     assert done.returncode == 1, done
+    canary.keep("the output of a start that is refused", done.stdout)
     return done.stdout
 
 
@@ -108,13 +110,13 @@ def test_without_redis_the_server_starts_says_so_once_and_serves(start, upstream
 
 
 def test_the_env_file_of_the_working_directory_counts(tmp_path, start, upstream):
-    (tmp_path / ".env").write_text(f"PORT={free_port()}\nPASSWORD_MIN_LENGTH=9\nAPI_KEY=sk-from-the-file\nAPI_URL=http://127.0.0.1:1\n")
+    (tmp_path / ".env").write_text(f"PORT={free_port()}\nPASSWORD_MIN_LENGTH=9\nAPI_KEY=sk-from-the-file-{canary.MARK}\nAPI_URL=http://127.0.0.1:1\n")
     port = int((tmp_path / ".env").read_text().splitlines()[0].removeprefix("PORT="))
     server = start(tmp_path, ADDRESS=None, API_KEY=None, listens_on=port)
     short = requests.post(f"{server.url}/user/signup", data={"username": "Eve", "password": "12345678"}, timeout=5)
     assert short.status_code == 400
     assert server.person("Eve").get("/v1/models").status_code == 200  # API_URL: the environment wins
-    assert upstream.question().header("Authorization") == "Bearer sk-from-the-file"
+    assert upstream.question().header("Authorization") == f"Bearer sk-from-the-file-{canary.MARK}"
 
 
 def test_it_listens_on_every_address_unless_told_otherwise(start):

@@ -5,6 +5,7 @@ import json
 import pytest
 import requests
 
+from tests.canary import PASSWORD
 from tests.conftest import numbers
 from tests.server import error_of, eventually
 
@@ -20,7 +21,7 @@ def fresh_name():
 
 def test_signing_up_answers_with_the_token_the_user_and_the_cookie(proxy):
     name = fresh_name()
-    answer = post(proxy, "/user/signup", {"username": name, "password": "bar", "first_name": "A", "last_name": "B"})
+    answer = post(proxy, "/user/signup", {"username": name, "password": PASSWORD, "first_name": "A", "last_name": "B"})
     assert answer.status_code == 200
     body = answer.json()
     assert set(body) == {"token", "user"}
@@ -33,13 +34,13 @@ def test_signing_up_answers_with_the_token_the_user_and_the_cookie(proxy):
 
 
 def test_the_cookie_is_secure_behind_https(proxy):
-    answer = post(proxy, "/user/signup", {"username": fresh_name(), "password": "bar"}, headers={"X-Forwarded-Proto": "https"})
+    answer = post(proxy, "/user/signup", {"username": fresh_name(), "password": PASSWORD}, headers={"X-Forwarded-Proto": "https"})
     assert "; Secure" in answer.headers["Set-Cookie"]
 
 
 @pytest.mark.parametrize("body", ["form", "multipart", "json", "json under curl's default type", "query"])
 def test_every_kind_of_body_signs_up(proxy, body):
-    fields = {"username": fresh_name(), "password": "bär"}
+    fields = {"username": fresh_name(), "password": f"bär {PASSWORD}"}
     sent = {
         "form": {"data": fields},
         "multipart": {"files": {name: (None, value) for name, value in fields.items()}},
@@ -56,13 +57,13 @@ def test_every_kind_of_body_signs_up(proxy, body):
 
 @pytest.mark.parametrize("change", [str, str.upper, "  {}  ".format])
 def test_a_name_is_taken_whatever_its_case_and_white_space(proxy, newcomer, change):
-    answer = post(proxy, "/user/signup", {"username": change(newcomer.name), "password": "bar"})
+    answer = post(proxy, "/user/signup", {"username": change(newcomer.name), "password": PASSWORD})
     assert error_of(answer, 409)["param"] == "username"
 
 
 def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(proxy, newcomer):
     wrong_name = post(proxy, "/user/login", {"username": fresh_name(), "password": newcomer.password})
-    wrong_password = post(proxy, "/user/login", {"username": newcomer.name, "password": "wrong"})
+    wrong_password = post(proxy, "/user/login", {"username": newcomer.name, "password": f"wrong {PASSWORD}"})
     assert error_of(wrong_name, 401) == error_of(wrong_password, 401)
     times = [(timed_login(proxy, newcomer.name), timed_login(proxy, fresh_name())) for _ in range(5)]
     known, unknown = map(min, zip(*times, strict=True))
@@ -70,7 +71,7 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(proxy, newcomer):
 
 
 def timed_login(proxy, name):
-    return post(proxy, "/user/login", {"username": name, "password": "wrong"}).elapsed.total_seconds()
+    return post(proxy, "/user/login", {"username": name, "password": f"wrong {PASSWORD}"}).elapsed.total_seconds()
 
 
 def test_a_token_works_as_bearer_as_cookie_and_with_the_name_as_basic_auth(proxy, newcomer):
@@ -166,12 +167,12 @@ def test_taking_somebody_elses_name_changes_nothing(newcomer, alice):
 
 def test_a_new_password_ends_all_other_sessions(proxy, newcomer):
     other = post(proxy, "/user/login", {"username": newcomer.name, "password": newcomer.password}).json()["token"]
-    answer = newcomer.ask("/user/password/update", old_password=newcomer.password, new_password="another one")
+    answer = newcomer.ask("/user/password/update", old_password=newcomer.password, new_password="another c4n4ry")
     assert (answer.status_code, answer.json()) == (200, {})
     assert newcomer.get("/user/session").status_code == 200
     assert requests.get(f"{proxy.url}/user/session", headers={"Authorization": f"Bearer {other}"}, timeout=5).status_code == 401
     assert post(proxy, "/user/login", {"username": newcomer.name, "password": newcomer.password}).status_code == 401
-    assert post(proxy, "/user/login", {"username": newcomer.name, "password": "another one"}).status_code == 200
+    assert post(proxy, "/user/login", {"username": newcomer.name, "password": "another c4n4ry"}).status_code == 200
 
 
 def test_a_new_password_needs_the_old_one(newcomer):
@@ -202,9 +203,9 @@ def test_a_redirect_elsewhere_is_refused_and_nobody_is_logged_in(proxy, newcomer
 
 def test_a_redirect_may_lead_to_a_host_the_operator_listed(start):
     server = start(REDIRECT_HOSTS="trusted.example, other.example:8443")
-    server.person("Eve", "bar")
+    server.person("Eve")
     for target in ("https://trusted.example/x", "https://other.example:8443/"):
-        answer = post(server, "/user/login", {"username": "Eve", "password": "bar", "redirect_url": target}, allow_redirects=False)
+        answer = post(server, "/user/login", {"username": "Eve", "password": PASSWORD, "redirect_url": target}, allow_redirects=False)
         assert answer.headers["Location"] == target
 
 
