@@ -81,13 +81,13 @@ def add(user_id, team_id, people):
 
 def remove(user_id, team_id, people):
     """Take people out of one's team, or oneself out of another's, all or none. Raises as `owned_by`, BadRequest for its owner."""
-    ids = [person.id for person in people]
+    ids = {person.id for person in people}  # somebody may be named in more than one way
     with transaction():
         _lock(team_id)
-        team = seen_by(user_id, team_id) if set(ids) == {user_id} else owned_by(user_id, team_id)
+        team = seen_by(user_id, team_id) if ids == {user_id} else owned_by(user_id, team_id)
         if team.owner_id in ids:
             raise BadRequest("The owner of the team cannot be removed from it. Delete the team instead.", "user_ids")
-        TeamMember.delete().where(TeamMember.team == team_id, TeamMember.user.in_(ids)).execute()
+        TeamMember.delete().where(TeamMember.team == team_id, TeamMember.user.in_(list(ids))).execute()
 
 
 def _lock(team_id):
