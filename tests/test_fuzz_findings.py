@@ -1,5 +1,8 @@
 """What the fuzz has found, each as a plain test."""
 import pytest
+import requests
+
+from tests.server import error_of
 
 
 @pytest.mark.parametrize("fields", [("user_ids", "usernames"), ("user_ids", "user_id"), ("usernames", "user_id")])
@@ -9,3 +12,10 @@ def test_a_member_who_names_himself_in_two_ways_may_still_leave(alice, newcomer,
     left = newcomer.ask("/team/members/remove", team_id=team, **{field: said[field] for field in fields})
     assert left.status_code == 200, left.text
     assert newcomer.get("/team/index").json() == {"teams": []}
+
+
+@pytest.mark.parametrize("path", ["/v1/a%0Ab", "/v1/%0A", "/v1/%0D%0A/x?y=1"])
+def test_a_line_break_below_v1_is_refused_there_and_strangers_are_asked_for_a_token(dora, path, upstream):
+    error_of(requests.get(dora.server.url + path, timeout=10), 401)
+    assert "path" in error_of(dora.get(path), 400)["message"]
+    assert upstream.questions == []

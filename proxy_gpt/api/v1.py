@@ -32,7 +32,7 @@ class Verbatim(Response):
 class Everything(BaseConverter):
     """The rest of a path, whatever it is: Werkzeug's own `path` takes neither nothing nor a slash at its beginning."""
 
-    regex = ".*"
+    regex = r"[\s\S]*"  # a line break too
     part_isolating = False
 
 
