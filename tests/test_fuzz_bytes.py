@@ -34,6 +34,6 @@ def test_bytes_that_are_nearly_http_do_no_harm(start, upstream):
     throw(start(), upstream, settings(max_examples=300, derandomize=True, **COMMON))
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_nor_do_they_all_night(start, upstream):
     throw(start(), upstream, settings(max_examples=10_000, print_blob=True, **COMMON))

@@ -93,7 +93,7 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     assert used == set(asked_for())
 
 
-@pytest.mark.nightly  # it asks the package index for all of them
+@pytest.mark.long  # it asks the package index for all of them
 def test_a_copy_of_the_checkout_runs_with_nothing_installed_but_the_pins(tmp_path, upstream):
     venv.create(tmp_path / "venv", with_pip=True)
     bin_folder, copy = tmp_path / "venv" / "bin", tmp_path / "checkout"
