@@ -89,22 +89,58 @@ def upstream(the_upstream):
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory, the_upstream):
-    """A function that starts a server with these settings; all are stopped at the end."""
+def servers():
+    """All servers that were started and not ended, in this order."""
     started = []
+    yield started
+    end_from(started, 0)
+
+
+def end_from(servers, first):
+    """End the servers from that number on."""
+    while len(servers) > first:
+        servers.pop().end()
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory, the_upstream, servers):
+    """A function that starts a server with these settings. It ends with the test, or the module, whose fixture began it."""
 
     def begin(folder=None, **settings):
         settings = {"API_KEY": KEY, "API_URL": the_upstream.url, **settings}
         server = Server(folder or tmp_path_factory.mktemp("server"), **settings)
-        started.append(server)
+        servers.append(server)
         return server.start()
 
-    yield begin
-    for server in started:  # all at once: each takes a second or more
-        if server.process.poll() is None:
-            server.process.terminate()
-    for server in started:
-        server.stop()
+    return begin
+
+
+@pytest.fixture(scope="session")
+def start_for_many(start, servers):
+    """The same for servers that outlive a module: whose fixture begins them ends them too."""
+
+    def begin(**settings):
+        server = start(**settings)
+        servers.remove(server)
+        return server
+
+    return begin
+
+
+@pytest.fixture(autouse=True, scope="module")
+def servers_of_the_module(servers):
+    """They end with it."""
+    first = len(servers)
+    yield
+    end_from(servers, first)
+
+
+@pytest.fixture(autouse=True)
+def servers_of_the_test(servers, servers_of_the_module):
+    """They end with it."""
+    first = len(servers)
+    yield
+    end_from(servers, first)
 
 
 @pytest.fixture(scope="session")
@@ -122,20 +158,24 @@ def redis_address(redis_server):
 
 
 @pytest.fixture(scope="session", params=["sqlite and memory", "postgres and redis", "two processes"])
-def proxy(request, start, new_database):
+def proxy(request, start_for_many, new_database):
     """The server that most tests talk to: alone, on PostgreSQL and Redis, and as two of which each request meets the other one."""
     if request.param == "sqlite and memory":
-        return start(DB_ADDRESS=new_database("sqlite"))
-    shared = {"DB_ADDRESS": new_database("postgres"), "REDIS_ADDRESS": request.getfixturevalue("redis_address"), "WEB_CONCURRENCY": "1"}
-    if request.param == "postgres and redis":
-        return start(**shared)
-    return Pair(start(**shared), start(**shared))
+        servers = [start_for_many(DB_ADDRESS=new_database("sqlite"))]
+    else:
+        shared = {"DB_ADDRESS": new_database("postgres"), "REDIS_ADDRESS": request.getfixturevalue("redis_address"), "WEB_CONCURRENCY": "1"}
+        servers = [start_for_many(**shared) for _ in range(2 if request.param == "two processes" else 1)]
+    yield Pair(*servers) if len(servers) == 2 else servers[0]
+    for server in servers:
+        server.end()
 
 
 @pytest.fixture(scope="session")
-def sqlite_proxy(start):
+def sqlite_proxy(start_for_many):
     """A server on SQLite, for what has nothing to do with the database."""
-    return start()
+    server = start_for_many()
+    yield server
+    server.end()
 
 
 @pytest.fixture(scope="session")

@@ -84,6 +84,12 @@ class Server:
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
+    def end(self):
+        """However it stands, it is no more: nobody needs it, and a stop takes a second or more."""
+        if self.process and self.process.poll() is None:
+            self.kill()
+        self.log.close()
+
     def workers(self):
         """The process ids of its workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")

@@ -62,7 +62,7 @@ def test_one_who_listens_to_a_busy_chat_is_looked_at_too(tmp_path, monkeypatch):
         if forbidden:
             raise NotFound("There is no such chat.", "id")
 
-    listener = stream.Stream(hub, SimpleNamespace(id="chat"), "alice", 0, still_allowed)
+    listener = stream.Stream(hub, SimpleNamespace(id="chat"), SimpleNamespace(user_id="alice", digest="digest"), 0, still_allowed)
     events = listener.events()
     assert next(events) is None  # nobody has said anything yet
     hub.publish("chat", "- {}")
@@ -75,7 +75,7 @@ def test_one_who_listens_to_a_busy_chat_is_looked_at_too(tmp_path, monkeypatch):
 @pytest.mark.parametrize("length, fit", [(10, 1000), (1 << 20, 16)])
 def test_what_waits_for_a_slow_listener_is_bounded_in_number_and_in_size(length, fit):
     hub, dropped = Hub(), []
-    slow = hub.subscribe("chat", "alice")
+    slow = hub.subscribe("chat", "alice", "digest")
     slow.on_overflow = lambda: dropped.append(True)
     for _ in range(fit):
         hub.publish("chat", "x" * length)
@@ -90,6 +90,6 @@ def test_what_waits_for_a_slow_listener_is_bounded_in_number_and_in_size(length,
 
 def test_a_message_fits_however_long_it_is():
     hub = Hub()
-    listener = hub.subscribe("chat", "alice")
+    listener = hub.subscribe("chat", "alice", "digest")
     hub.publish("chat", "x" * (20 << 20))
     assert len(listener.next(0)) == 20 << 20

@@ -137,7 +137,7 @@ def test_of_two_requests_sent_at_once_each_is_asked_who_it_comes_from(sqlite_pro
     ("GET", "/%761/models", 400), ("GET", "/v1%2fmodels", 400), ("GET", "/x/../v1/models", 404), ("OPTIONS", "*", 404), ("GET", "*", 400),
     ("GET", "other.example:443", 400), ("CONNECT", "other.example:443", 404), ("CONNECT", "/v1/models", 405), ("TRACE", "/v1/models", 405),
     ("GET", "/v1/..;/admin", 400), ("GET", "/v1/x/..;a=b/..;/admin", 400), ("GET", "/v1/%25252e%25252e%25252fadmin", 400),
-    ("GET", "/v1/%c0%ae%c0%ae/admin", 400), ("GET", "/v1/\\..\\admin", 400), ("GET", "/v1/x%0d%0aX:%20y", 404), ("GET", "/v1/%u002e%u002e/", 200),
+    ("GET", "/v1/%c0%ae%c0%ae/admin", 400), ("GET", "/v1/\\..\\admin", 400), ("GET", "/v1/x%0d%0aX:%20y", 400), ("GET", "/v1/%u002e%u002e/", 200),
 ])  # fmt: skip
 def test_every_form_of_target_ends_below_v1_of_our_upstream_or_nowhere(sqlite_proxy, dora, upstream, method, target, status):
     upstream.script(whole(b"{}"))
