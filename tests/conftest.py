@@ -89,7 +89,7 @@ def upstream(the_upstream):
 
 
 @pytest.fixture(scope="session")
-def servers():
+def started_servers():
     """All servers that were started and not ended, in this order."""
     started = []
     yield started
@@ -103,44 +103,44 @@ def end_from(servers, first):
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory, the_upstream, servers):
+def start(tmp_path_factory, the_upstream, started_servers):
     """A function that starts a server with these settings. It ends with the test, or the module, whose fixture began it."""
 
     def begin(folder=None, **settings):
         settings = {"API_KEY": KEY, "API_URL": the_upstream.url, **settings}
         server = Server(folder or tmp_path_factory.mktemp("server"), **settings)
-        servers.append(server)
+        started_servers.append(server)
         return server.start()
 
     return begin
 
 
 @pytest.fixture(scope="session")
-def start_for_many(start, servers):
+def start_for_many(start, started_servers):
     """The same for servers that outlive a module: whose fixture begins them ends them too."""
 
     def begin(**settings):
         server = start(**settings)
-        servers.remove(server)
+        started_servers.remove(server)
         return server
 
     return begin
 
 
 @pytest.fixture(autouse=True, scope="module")
-def servers_of_the_module(servers):
+def servers_of_the_module(started_servers):
     """They end with it."""
-    first = len(servers)
+    first = len(started_servers)
     yield
-    end_from(servers, first)
+    end_from(started_servers, first)
 
 
 @pytest.fixture(autouse=True)
-def servers_of_the_test(servers, servers_of_the_module):
+def servers_of_the_test(started_servers, servers_of_the_module):
     """They end with it."""
-    first = len(servers)
+    first = len(started_servers)
     yield
-    end_from(servers, first)
+    end_from(started_servers, first)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 """A real PostgreSQL of a test's own, which can be stopped, hung, and started again at its address."""
+import contextlib
 import signal
 import tempfile
 
@@ -39,4 +40,5 @@ class PostgresServer:
     def _signal(self, number):
         postmaster = psutil.Process(self.server.get_postmaster_info().process.pid)
         for process in (postmaster, *postmaster.children(recursive=True)):
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):  # its client has just gone, and it with him
+                process.send_signal(number)

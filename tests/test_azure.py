@@ -1,4 +1,6 @@
 """Every form that API_URL may have leads where that upstream wants to be called, with the header it wants for its key."""
+import functools
+
 import pytest
 
 from proxy_gpt.upstream.address import parse
@@ -29,16 +31,19 @@ ASKED = [  # the form, what the caller asks for, what the upstream is asked for
 
 
 @pytest.fixture(scope="module")
-def at(start, the_upstream):
+def at(start_for_many, the_upstream):
     """A function from a form of API_URL to somebody on a server that has it."""
-    people = {}
 
+    @functools.cache
     def person(form):
-        if form not in people:
-            people[form] = start(API_URL=the_upstream.url + SERVERS[form]).person("Eve")
-        return people[form]
+        server = start_for_many(API_URL=the_upstream.url + SERVERS[form])
+        started.append(server)
+        return server.person("Eve")
 
-    return person
+    started = []
+    yield person
+    for server in started:
+        server.end()
 
 
 @pytest.mark.parametrize(("form", "path", "target"), ASKED)
