@@ -14,7 +14,7 @@ SHORT, LONG = 10, 50_000
 
 def subscribers(folder):
     """Five thousand who listen, a thousand of them to one chat: one worker."""
-    with running(folder, Proxy) as (server,):
+    with running(folder, Proxy, STREAMS_PER_USER="10000") as (server,):
         chat, quiet = (server.somebody.ask("/chat/create").json()["id"] for _ in range(2))
         command = [sys.executable, "-m", "tests.bench.subscribers", server.url,
                    "--token", server.token, "--chat", chat, "--quiet", quiet]  # fmt: skip
