@@ -1,0 +1,14 @@
+"""The tables, the same on SQLite and on PostgreSQL. What people may do with them is in `rules`.
+
+A change here needs a step in `migrations`.
+"""
+from proxy_gpt.models.base import Moment, proxy
+from proxy_gpt.models.chats import Chat, ChatUser, Message, Status
+from proxy_gpt.models.log import Event
+from proxy_gpt.models.people import LONGEST_KEY, Session, Team, TeamMember, User
+
+TABLES = (User, Session, Team, TeamMember, Chat, ChatUser, Message, Event)
+
+__all__ = [
+    "LONGEST_KEY", "TABLES", "Chat", "ChatUser", "Event", "Message", "Moment", "Session", "Status", "Team", "TeamMember", "User", "proxy",
+]  # fmt: skip
