@@ -226,6 +226,7 @@ def test_nothing_secret_is_ever_printed(at_server, proxy):
     at_server.refused("create", person.name, "the new secret c4n4ry")
     at_server.wrong("reset", person.name, "the new secret c4n4ry", "--password-stdin")
     secrets += [row["password_hash"] for row in proxy.rows("SELECT password_hash FROM users WHERE id = ?", person.id)]
+    secrets = [secret for secret in secrets if secret]  # the crowd of other tests has no passwords
     printed = "".join(at_server.outputs)
     assert person.name in printed
     assert [secret for secret in secrets if secret in printed] == []
