@@ -125,6 +125,8 @@ def _redis(read):
     names = ("REDIS_ADDRESS", "REDIS_URL")
     value = read.url(*names, schemes=("redis", "rediss", "unix"))
     check_redis_database(read.used(*names), value)
+    if read.switch("REDIS_SKIP_VERIFY") and value.startswith("rediss://"):
+        value += f"{'&' if '?' in value else '?'}ssl_cert_reqs=none"
     return value
 
 

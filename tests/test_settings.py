@@ -35,6 +35,7 @@ BAD = {
         "8080", "host", "host:", ":", ":0", ":65536", ":x", ":²", "::1:8080", "[::1:8080", "[::1]", "[zz]:8080", "a b:8080", "a/b:80",
         "http://h:80", "postgresql://u:hidden@h:5432", ":" + "9" * 5000,
     ),
+    "REDIS_SKIP_VERIFY": ("maybe",),
     "ALLOW_ORGANIZATION": ("maybe", "2", "truee"),
     "TRUSTED_PROXIES": ("x", "1.2.3", "10.0.0.0/33", "1.2.3.4, x", "**"),
     "REDIRECT_HOSTS": ("https://h", "h/x", "a b", "h:x", "a@h", "*"),
@@ -53,6 +54,7 @@ GOOD = {
     "DATABASE_URL": [("postgres://u:p@h/d", {"database": "postgresql://u:p@h/d"})],
     "REDIS_ADDRESS": [(url, {"redis": url}) for url in ("redis://h", "rediss://u:p@h:1/2?socket_timeout=3", "unix:///run/redis?db=1")],
     "REDIS_URL": [("redis://h", {"redis": "redis://h"})],
+    "REDIS_SKIP_VERIFY": [("yes", {"redis": ""})],
     "ADDRESS": [
         ("127.0.0.1:80", {"host": "127.0.0.1", "port": 80}), (":81", {"host": "0.0.0.0", "port": 81}),
         ("[::1]:82", {"host": "[::1]", "port": 82}), ("some-host.example:83", {"host": "some-host.example", "port": 83}),
@@ -124,6 +126,13 @@ def test_the_second_name_counts_only_where_the_first_is_unset(first, second, one
     assert read(load(**{first: one, second: other})) == one
     assert read(load(**{second: other})) == other
     assert read(load(**{first: " ", second: other})) == other
+
+
+@pytest.mark.parametrize(("address", "used"), [
+    ("rediss://h", "rediss://h?ssl_cert_reqs=none"), ("rediss://h/1?timeout=1", "rediss://h/1?timeout=1&ssl_cert_reqs=none"), ("redis://h", "redis://h"),
+])  # fmt: skip
+def test_redis_may_have_any_certificate_if_told_so(address, used):
+    assert load(REDIS_URL=address, REDIS_SKIP_VERIFY="1").redis == used
 
 
 @pytest.mark.parametrize("count", ["2", "512"])

@@ -13,6 +13,7 @@ from tests.canary import KEY
 from tests.locks import locked
 from tests.server import BIN, Server, eventually, free_port
 from tests.test_settings import one_sentence
+from tests.tls_front import TlsFront
 
 CHECKOUT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (CHECKOUT / "Procfile").read_text().splitlines())
@@ -107,6 +108,14 @@ def test_without_redis_the_server_starts_says_so_once_and_serves(start, upstream
     assert output.count("REDIS_ADDRESS (or REDIS_URL): Redis cannot be reached") == 1
     assert output.count("The subscription in Redis broke off") == 2  # one a worker
     assert "hidden" not in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize(("skip", "warned"), [(None, True), ("true", False)])
+def test_a_redis_whose_certificate_nobody_has_signed_is_used_only_if_told_so(start, redis_server, skip, warned):
+    front = TlsFront(redis_server.port)
+    server = start(REDIS_ADDRESS=f"rediss://127.0.0.1:{front.port}/0", REDIS_SKIP_VERIFY=skip, WEB_CONCURRENCY="1")
+    assert ("Redis cannot be reached" in server.output()) == warned
+    front.stop()
 
 
 def test_the_env_file_of_the_working_directory_counts(tmp_path, start, upstream):
