@@ -1,136 +1,155 @@
-"""The fields of a request: query, form, multipart or JSON, all read in one way, wrong ones named in a sentence."""
-import json
-from urllib.parse import parse_qsl
+"""The fields of an endpoint, declared once above its view: what is read from a request, and what the OpenAPI document says of it."""
+from dataclasses import dataclass
 
-from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
+from flask import current_app, request
 
-from proxy_gpt import incoming
-from proxy_gpt.characters import NOT_UTF8, check_characters
+from proxy_gpt import body
+from proxy_gpt.characters import check_characters
+from proxy_gpt.errors import BadRequest
 from proxy_gpt.setting_values import SWITCH
-from proxy_gpt.errors import BadRequest, UnsupportedType
-from proxy_gpt.events import keep_fields, proxy
 
-MOST_FIELDS = 1000
-FORMS = ("", "application/x-www-form-urlencoded", "application/json")
 LONGEST_NUMBER = 20  # digits
 REQUIRED = object()
 
 
-class Fields:
-    """The values of a request by name; the body's win over the query's. Reading one checks its type."""
+@dataclass(frozen=True)
+class Text:
+    """A text; without a default it must be there. How long it may be is for the rules to check."""
 
-    def __init__(self, values):
-        self.values = values
+    name: str
+    about: str
+    default: object = REQUIRED
+    least: int = 0
+    most: int | None = None
+    also: tuple = ()  # other names of the same thing
+    unless: tuple = ()  # other fields that may be there instead
 
-    def text(self, name, default=REQUIRED):
-        """A text; without a default it must be there. Raises BadRequest naming the field."""
-        value = self.one(name)
+    def read(self, values):
+        """Its value. Raises BadRequest naming the field."""
+        name = next((name for name in (self.name, *self.also) if _only(values, name) is not None), self.name)
+        value = _only(values, name)
         if value is None:
-            if default is REQUIRED:
+            if self.default is REQUIRED:
                 raise BadRequest(f"The field '{name}' is missing. Send it as text.", name)
-            return default
+            return self.default
         if not isinstance(value, str):
             raise BadRequest(f"The field '{name}' must be text.", name)
         return check_characters(name, value)
 
-    def first(self, *names):
-        """The text of the first of these fields that is there: names of the same thing. Raises BadRequest."""
-        name = next((name for name in names if self.one(name) is not None), names[0])
-        return self.text(name)
+    def schema(self):
+        """What it is, in JSON Schema."""
+        longest = {"maxLength": self.most} if self.most else {}
+        return {"type": "string", **({"minLength": self.least} if self.least else {}), **longest}
 
-    def whole(self, name, default, least, most):
-        """A whole number from `least` to `most`. Raises BadRequest naming the field."""
-        value = self.one(name)
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from `least` to `most`."""
+
+    name: str
+    about: str
+    default: object
+    least: int
+    most: int
+
+    def read(self, values):
+        """Its value. Raises BadRequest naming the field."""
+        value = _only(values, self.name)
         if value is None:
-            return default
+            return self.default
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < LONGEST_NUMBER:
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise BadRequest(f"The field '{name}' must be a whole number from {least} to {most}.", name)
+        if not isinstance(value, int) or isinstance(value, bool) or not self.least <= value <= self.most:
+            raise BadRequest(f"The field '{self.name}' must be a whole number from {self.least} to {self.most}.", self.name)
         return value
 
-    def flag(self, name, default=False):
-        """A boolean: JSON's own, or one of the usual words, or 1 or 0. Raises BadRequest naming the field."""
-        value = self.one(name)
+    def schema(self):
+        """What it is, in JSON Schema."""
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A boolean: JSON's own, or one of the usual words, or 1 or 0."""
+
+    name: str
+    about: str
+    default: object = False
+
+    def read(self, values):
+        """Its value. Raises BadRequest naming the field."""
+        value = _only(values, self.name)
         if value is None:
-            return default
+            return self.default
         if isinstance(value, (str, int)):
             value = SWITCH.get(str(value).strip().lower())
         if not isinstance(value, bool):
-            raise BadRequest(f"The field '{name}' must be true or false.", name)
+            raise BadRequest(f"The field '{self.name}' must be true or false.", self.name)
         return value
 
-    def texts(self, name):
-        """A list of texts: a JSON array, a repeated field, or a comma-separated one. Raises BadRequest naming the field."""
-        values = self.values.get(name)
-        if isinstance(values, (str, Repeated)) or values is None:
-            joined = [values] if isinstance(values, str) else values or ()
-            values = [part.strip() for value in joined for part in value.split(",") if part.strip()]
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise BadRequest(f"The field '{name}' must be a list of texts.", name)
-        return [check_characters(name, value) for value in values]
-
-    def one(self, name):
-        """The only value of a field, None when it is absent or null. Raises BadRequest when there are several."""
-        value = self.values.get(name)
-        if isinstance(value, Repeated):
-            if len(value) > 1:
-                raise BadRequest(f"The field '{name}' is there {len(value)} times. Send it once.", name)
-            return value[0]
-        return value
+    def schema(self):
+        """What it is, in JSON Schema."""
+        return {"type": "boolean"}
 
 
-class Repeated(list):
-    """The values of one form field, which may be there many times (a JSON array is a plain list)."""
+@dataclass(frozen=True)
+class Texts:
+    """A list of texts: a JSON array, a repeated field, or a comma-separated one. It may be empty, even when the rules want more."""
+
+    name: str
+    about: str
+    most: int
+    default: object = ()
+    unless: tuple = ()
+
+    def read(self, values):
+        """Its value. Raises BadRequest naming the field."""
+        found = values.get(self.name)
+        if isinstance(found, (str, body.Repeated)) or found is None:
+            joined = [found] if isinstance(found, str) else found or ()
+            found = [part.strip() for value in joined for part in value.split(",") if part.strip()]
+        if not isinstance(found, list) or not all(isinstance(value, str) for value in found):
+            raise BadRequest(f"The field '{self.name}' must be a list of texts.", self.name)
+        return [check_characters(self.name, value) for value in found]
+
+    def schema(self):
+        """What it is, in JSON Schema."""
+        return {"type": "array", "items": {"type": "string"}, "maxItems": self.most}
+
+
+class Form:
+    """What a request has of the declared fields: an attribute for each, checked when it is asked for."""
+
+    def __init__(self, declared, values):
+        self.declared = {field.name: field for field in declared}
+        self.values = values
+
+    def __getattr__(self, name):
+        if name not in self.declared:
+            raise AttributeError(f"The endpoint declares no field '{name}'. Name it in @takes.")
+        return self.declared[name].read(self.values)
+
+
+def takes(*declared):
+    """Declare the fields of a view. `read` gives it those; the OpenAPI document names them."""
+
+    def decorate(view):
+        view.fields = declared
+        return view
+
+    return decorate
 
 
 def read():
-    """The fields of the current request. Raises BadRequest when they cannot be parsed, UnsupportedType for other bodies,
-    RequestTimeout when the body comes too slowly.
-    """
-    values = _pairs("query", request.query_string)
-    with incoming.within(proxy().settings.client_timeout):
-        values.update(_body())
-    keep_fields({name: _plain(value) for name, value in values.items()}, request.content_length or 0)
-    return Fields(values)
+    """The Form of the current request, by what its view declares. Raises as `body.values`."""
+    return Form(current_app.view_functions[request.endpoint].fields, body.values())
 
 
-def _plain(value):
-    return value[0] if isinstance(value, Repeated) and len(value) == 1 else value
-
-
-def _body():
-    if request.mimetype == "multipart/form-data":
-        return {name: Repeated(values) for name, values in request.form.lists()}
-    raw = request.get_data()
-    if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
-        raise RequestEntityTooLarge
-    if request.is_json or raw.lstrip()[:1] == b"{":
-        return _json(raw) if raw.strip() else {}
-    if raw and request.mimetype not in FORMS:
-        raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
-    return _pairs("body", raw)
-
-
-def _json(raw):
-    try:
-        values = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"The body is not valid JSON: {type(error).__name__}. Send one JSON object in UTF-8.") from None
-    if not isinstance(values, dict):
-        raise BadRequest("The body must be a JSON object, such as {\"username\": \"alice\"}.")
-    return values
-
-
-def _pairs(where, raw):
-    try:
-        pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-    except UnicodeDecodeError:
-        raise BadRequest(f"The {where} {NOT_UTF8}") from None
-    except ValueError:
-        raise BadRequest(f"The {where} has more than {MOST_FIELDS} fields. Send fewer.") from None
-    values = {}
-    for name, value in pairs:
-        values.setdefault(name, Repeated()).append(value)
-    return values
+def _only(values, name):
+    """The only value of a field, None when it is absent or null. Raises BadRequest when there are several."""
+    value = values.get(name)
+    if isinstance(value, body.Repeated):
+        if len(value) > 1:
+            raise BadRequest(f"The field '{name}' is there {len(value)} times. Send it once.", name)
+        return value[0]
+    return value

@@ -1,9 +1,58 @@
-"""How things look from outside: the JSON shapes of the answers and of the streams."""
+"""How things look from outside: the JSON shapes of the answers and of the streams, each with its description."""
+from dataclasses import dataclass, field
+
 from proxy_gpt import clock
+from proxy_gpt.models import Status
+
+TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+NULL = {"type": "null"}
+TIME = {"type": "string", "format": "date-time"}
+ID = {"type": "string", "description": "An opaque id."}
+TIMES = {"created_at": TIME, "updated_at": TIME}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A JSON object that answers have in them: its properties, all of which are there."""
+
+    name: str
+    about: str
+    properties: dict = field(hash=False)
+
+
+def or_null(schema):
+    """The same, or null."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def either(*shapes):
+    """One of these."""
+    return {"anyOf": list(shapes)}
+
+
+USAGE = Shape("Usage", "The tokens that a reply took.", {"input_tokens": or_null(NUMBER), "output_tokens": or_null(NUMBER)})
+MESSAGE = Shape("Message", "A prompt and its reply.", {
+    "id": ID, "chat_id": ID, "user_id": or_null({**ID, "description": "Who asked; null when there is no such user any more."}),
+    "prompt": TEXT, "reply": TEXT, "model": TEXT, "otr": {**FLAG, "description": "Off the record: kept and shown, not sent."},
+    "status": {**TEXT, "enum": [Status.COMPLETE, Status.STREAMING, Status.FAILED, Status.CANCELLED]},
+    "error": or_null({**TEXT, "description": "Why it failed."}), "usage": either(USAGE, NULL), "created_at": TIME,
+    "revision": or_null({**NUMBER, "description": "Its place among the chat's messages, once it has ended."}),
+})  # fmt: skip
+EVENT = Shape("StreamEvent", "What subscribers of a chat hear. While it is partial, the reply is the newest piece of it.",
+              {"message": MESSAGE, "partial": FLAG})  # fmt: skip
+USER = Shape("User", "A user, as people who share a team or chat see each other.",
+             {"id": ID, "username": TEXT, "first_name": TEXT, "last_name": TEXT})  # fmt: skip
+ACCOUNT = Shape("Account", "A user, as one sees oneself.", {**USER.properties, **TIMES})
+MEMBERSHIP = Shape("Membership", "A team of the caller's.", {"id": ID, "name": TEXT})
+MEMBER = Shape("Member", "The caller, with the caller's teams.", {**ACCOUNT.properties, "teams": [MEMBERSHIP]})
+CHAT = Shape("Chat", "A chat, as its participants see it.", {
+    "id": ID, "name": TEXT, "model": TEXT, "system": TEXT, "user_id": {**ID, "description": "Its owner."}, "team_id": or_null(ID), **TIMES,
+})  # fmt: skip
+TEAM = Shape("Team", "A team, as its members see it.", {"id": ID, "name": TEXT, "description": TEXT, "owner_id": ID, **TIMES})
 
 
 def message(row):
-    """A message, as the participants of its chat see it."""
+    """A MESSAGE."""
     used = {"input_tokens": row.input_tokens, "output_tokens": row.output_tokens}
     return {
         "id": row.id, "chat_id": row.chat_id, "user_id": row.user_id, "prompt": row.prompt, "reply": row.reply,
@@ -14,17 +63,22 @@ def message(row):
 
 
 def user(row):
-    """A user, as people who share a team or chat see each other."""
+    """A USER."""
     return {"id": row.id, "username": row.username, "first_name": row.first_name, "last_name": row.last_name}
 
 
 def own_user(row):
-    """A user, as one sees oneself."""
+    """An ACCOUNT."""
     return {**user(row), **_times(row)}
 
 
+def member(row, teams):
+    """A MEMBER."""
+    return {**own_user(row), "teams": [{"id": team.id, "name": team.name} for team in teams]}
+
+
 def chat(row):
-    """A chat, as its participants see it."""
+    """A CHAT."""
     return {
         "id": row.id, "name": row.name, "model": row.model, "system": row.system,
         "user_id": row.user_id, "team_id": row.team_id, **_times(row),
@@ -32,7 +86,7 @@ def chat(row):
 
 
 def team(row):
-    """A team, as its members see it."""
+    """A TEAM."""
     return {"id": row.id, "name": row.name, "description": row.description, "owner_id": row.owner_id, **_times(row)}
 
 

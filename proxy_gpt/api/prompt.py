@@ -1,9 +1,12 @@
 """/chat/prompt: a question to the chat, answered at once, over the chat's stream, or (off the record) not at all."""
 from flask import Blueprint, current_app, g, request
 
-from proxy_gpt import fields
+from proxy_gpt import fields, views
+from proxy_gpt.answers import answers
+from proxy_gpt.api.chat import ID
 from proxy_gpt.chat import context
-from proxy_gpt.errors import BadRequest
+from proxy_gpt.errors import BadRequest, NotFound, UpstreamError, UpstreamRefused, UpstreamTimeout
+from proxy_gpt.fields import Flag, Text, Whole, takes
 from proxy_gpt.rules import chats
 from proxy_gpt.upstream.call import Call
 
@@ -11,16 +14,21 @@ blueprint = Blueprint("prompt", __name__, url_prefix="/chat")
 
 
 @blueprint.post("/prompt")
+@takes(
+    ID,
+    Text("prompt", "What to say.", least=1),
+    Whole("context", "How many of the chat's last messages go along.", context.CACHED, 1, context.MOST),
+    Flag("stream", "Answer at once with an empty reply, whose words go to all who listen at /chat/stream."),
+    Flag("otr", "Off the record: kept and shown, not sent now, but context of later prompts."),
+)
+@answers({"reply": views.TEXT, "message": views.MESSAGE}, NotFound, UpstreamRefused, UpstreamError, UpstreamTimeout)
 def prompt():
     """Send a prompt to the chat; with `stream` the reply comes over /chat/stream, with `otr` there is none."""
     form = fields.read()
-    text = form.text("prompt")
-    if not text.strip():
+    if not form.prompt.strip():
         raise BadRequest("The field 'prompt' is empty. Say something.", "prompt")
-    count = form.whole("context", context.CACHED, 1, context.MOST)
-    stream, otr = form.flag("stream", False), form.flag("otr", False)
-    chat = chats.seen_by(g.caller.user_id, form.first("id", "chat_id"))
-    message = _send(chat, text, count, stream, otr)
+    how = form.context, form.stream, form.otr
+    message = _send(chats.seen_by(g.caller.user_id, form.id), form.prompt, *how)
     return {"reply": message["reply"], "message": message}
 
 

@@ -4,10 +4,13 @@ import socket
 from flask import Blueprint, Response, current_app, g, request
 from simple_websocket import ConnectionClosed
 
-from proxy_gpt import auth, fields
+from proxy_gpt import auth, fields, views
+from proxy_gpt.answers import answers
 from proxy_gpt.api import websocket
+from proxy_gpt.api.chat import ID
 from proxy_gpt.chat.stream import Stream
 from proxy_gpt.errors import BadRequest, Forbidden, NotFound, ProxyError, TooMany, Unauthorized
+from proxy_gpt.fields import Text, Whole, takes
 from proxy_gpt.pubsub import CLOSING
 from proxy_gpt.rules import chats, sessions
 
@@ -16,10 +19,17 @@ RETRY = 1000  # milliseconds after which an EventSource comes back
 PLACE_AFTER = 15  # seconds in which a subscriber that left without a word is noticed
 SSE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013  # RFC 6455, section 7.4.1, and IANA's registry of close codes
+FIELDS = (
+    ID,
+    Text("token", "A token, where neither a header nor the cookie can be sent.", None),
+    Whole("last_event_id", "The `revision` of the last whole message that you have: what came after it comes first.", None, 0, (1 << 63) - 1),
+)
 REFUSED = {BadRequest: 4400, Unauthorized: 4401, Forbidden: 4403, NotFound: 4404, TooMany: 4429}
 
 
 @blueprint.route("/stream", methods=("GET", "POST"))
+@takes(*FIELDS)
+@answers(views.EVENT, NotFound, TooMany, kind="text/event-stream")
 @auth.open_to_everyone  # `subscribe` identifies the caller: here the token may also be a parameter
 def server_sent_events():
     """Subscribe to a chat with an EventSource or `curl -N`."""
@@ -30,6 +40,7 @@ def server_sent_events():
 
 
 @blueprint.route("/stream", websocket=True)
+@takes(*FIELDS)
 @auth.open_to_everyone  # as above, and who is refused is told so by a close code: browsers show no status
 def web_socket():
     """Subscribe to a chat with a WebSocket: a text frame for each message. What the client sends is not read."""
@@ -60,10 +71,10 @@ def subscribe():
     form = fields.read()
     if "Last-Event-ID" in request.headers:  # what an EventSource sends when it comes back
         form.values["last_event_id"] = request.headers["Last-Event-ID"]
-    caller = g.caller = auth.identify(form.text("token", None))
+    caller = g.caller = auth.identify(form.token)
     g.event.user_id = caller.user_id
-    chat = chats.seen_by(caller.user_id, form.first("id", "chat_id"))
-    revision = form.whole("last_event_id", chat.revision, 0, (1 << 63) - 1)
+    chat = chats.seen_by(caller.user_id, form.id)
+    missed_from = form.last_event_id
     proxy = current_app.extensions["proxy"]
 
     def still_allowed():
@@ -72,7 +83,7 @@ def subscribe():
         chats.seen_by(caller.user_id, chat.id)
 
     require_place(proxy, caller.user_id)
-    return Stream(proxy.hub, chat, caller, revision, still_allowed)
+    return Stream(proxy.hub, chat, caller, chat.revision if missed_from is None else missed_from, still_allowed)
 
 
 def require_place(proxy, user_id):

@@ -1,21 +1,32 @@
 """/user/*: signing up, logging in and out, and one's own account."""
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import Blueprint, g, jsonify, make_response, redirect, request
 
 from proxy_gpt import auth, cross_site, fields, views
+from proxy_gpt.answers import answers
 from proxy_gpt.config import CLOSED
-from proxy_gpt.errors import BadRequest, Forbidden
+from proxy_gpt.errors import AccountDisabled, BadRequest, Conflict, Forbidden, NotFound, TooMany, WrongOldPassword, WrongPassword
 from proxy_gpt.events import audited, proxy
-from proxy_gpt.rules import sessions, teams, users
+from proxy_gpt.fields import Text, takes
+from proxy_gpt.rules import names, passwords, sessions, teams, users
 
 blueprint = Blueprint("user", __name__, url_prefix="/user")
 READ = ("GET", "POST")
+USERNAME = Text("username", "The name to log in with; its case does not matter.", least=1, most=names.LONGEST)
+PASSWORD = Text("password", "The password.", least=1, most=passwords.LONGEST)
+FIRST_NAME, LAST_NAME = (Text(f"{which}_name", f"The {which} name.", None, most=names.LONGEST) for which in ("first", "last"))
+REDIRECT = Text("redirect_url", "Where to go after success, a path of this site: the answer is then a redirect.", "")
+LOGGED_IN = {"token": views.TEXT, "user": views.ACCOUNT}
+REDIRECTED = {302: {"description": "As `redirect_url` wished.", "headers": {"Location": {"schema": views.TEXT}}}}
 
 
 @blueprint.post("/signup")
 @auth.open_to_everyone
 @audited("signup")
+@takes(USERNAME, PASSWORD, FIRST_NAME, LAST_NAME, REDIRECT)
+@answers(LOGGED_IN, Forbidden, Conflict, TooMany, others=REDIRECTED)
 def signup():
     """Make an account and log it in."""
     cross_site.require_own_page()
@@ -23,7 +34,7 @@ def signup():
         raise Forbidden("Nobody can sign up here. Ask the proxy's operator for an account.")
     form = fields.read()
     target = redirect_target(form)
-    values = form.text("username"), form.text("password"), form.text("first_name", ""), form.text("last_name", "")
+    values = form.username, form.password, form.first_name or "", form.last_name or ""
     proxy().attempts.signup(g.event.client_ip)
     user = users.create(*values, shortest_password=settings().password_min_length)
     proxy().attempts.remember(user.username_key, g.event.client_ip)
@@ -33,12 +44,14 @@ def signup():
 @blueprint.post("/login")
 @auth.open_to_everyone
 @audited("login")
+@takes(USERNAME, PASSWORD, REDIRECT)
+@answers(LOGGED_IN, WrongPassword, AccountDisabled, TooMany, others=REDIRECTED)
 def login():
     """Start a session."""
     cross_site.require_own_page()
     form = fields.read()
     target = redirect_target(form)
-    username, password = form.text("username"), form.text("password")
+    username, password = form.username, form.password
     with proxy().attempts.password(users.key(username), g.event.client_ip) as look_again:
         user = users.authenticate(username, password, look_again)
     return logged_in(user, target)
@@ -47,10 +60,12 @@ def login():
 @blueprint.route("/logout", methods=READ)
 @auth.open_to_everyone
 @audited("logout")
+@takes(Text("token", "The token to end, in place of the one that the request comes with.", None))
+@answers({})
 def logout():
     """End the session of the token in the body, else of the bearer token or basic auth, else of the cookie."""
     cross_site.require_own_page(links=False)
-    token = fields.read().text("token", None) or auth.credential()[1]
+    token = fields.read().token or auth.credential()[1]
     if token:
         caller = proxy().callers.find(sessions.digest(token))
         g.event.user_id = caller and caller.user_id
@@ -64,36 +79,42 @@ def logout():
 
 
 @blueprint.route("/session", methods=READ)
+@takes()
+@answers({"user": views.MEMBER})
 def session():
     """Who the caller is, with the caller's teams."""
-    user = views.own_user(users.by_id(g.caller.user_id))
-    return {"user": {**user, "teams": [{"id": team.id, "name": team.name} for team in teams.of(g.caller.user_id)]}}
+    return {"user": views.member(users.by_id(g.caller.user_id), teams.of(g.caller.user_id))}
 
 
 @blueprint.route("/read", methods=READ)
+@takes(Text("id", "The user's id; the caller's when it is left out.", None))
+@answers({"user": views.either(views.ACCOUNT, views.USER)}, NotFound)
 def read():
     """The caller, or another user whom the caller shares a team or chat with."""
-    user_id = fields.read().text("id", g.caller.user_id)
-    user = users.visible(g.caller.user_id, user_id)
+    user_id = fields.read().id
+    user = users.visible(g.caller.user_id, g.caller.user_id if user_id is None else user_id)
     return {"user": views.own_user(user) if user.id == g.caller.user_id else views.user(user)}
 
 
 @blueprint.post("/update")
+@takes(replace(USERNAME, default=None), FIRST_NAME, LAST_NAME)
+@answers({"user": views.ACCOUNT}, Conflict)
 def update():
     """Change one's names."""
     form = fields.read()
-    names = {name: form.text(name, None) for name in ("username", "first_name", "last_name")}
-    user = users.update(g.caller.user_id, **names)
+    user = users.update(g.caller.user_id, username=form.username, first_name=form.first_name, last_name=form.last_name)
     proxy().callers.clear()  # they remember the username
     return {"user": views.own_user(user)}
 
 
 @blueprint.post("/password/update")
 @audited("password")
+@takes(replace(PASSWORD, name="old_password"), replace(PASSWORD, name="new_password"))
+@answers({}, WrongOldPassword, TooMany)
 def update_password():
     """Change one's password; all other sessions of the user end."""
     form = fields.read()
-    old, new = form.text("old_password"), form.text("new_password")
+    old, new = form.old_password, form.new_password
     with proxy().attempts.password(g.caller.username_key, g.event.client_ip) as look_again:
         users.change_password(
             g.caller.user_id, old, new, keep_session=g.caller.digest,
@@ -123,7 +144,7 @@ def logged_in(user, target):
 
 def redirect_target(form):
     """The field `redirect_url` if it leads to this site or a host the operator listed. Raises BadRequest otherwise."""
-    target = form.text("redirect_url", "")
+    target = form.redirect_url
     if target and not _stays_here(target):
         raise BadRequest("The field 'redirect_url' must be a path of this site, such as /chat.", "redirect_url")
     return target

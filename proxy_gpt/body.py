@@ -1,0 +1,69 @@
+"""The body and query of a request: form, multipart or JSON, all read in one way into values by name."""
+import json
+from urllib.parse import parse_qsl
+
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from proxy_gpt import incoming
+from proxy_gpt.characters import NOT_UTF8
+from proxy_gpt.errors import BadRequest, UnsupportedType
+from proxy_gpt.events import keep_fields, proxy
+
+MOST_FIELDS = 1000
+FORM, MULTIPART, JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
+
+
+class Repeated(list):
+    """The values of one form field, which may be there many times (a JSON array is a plain list)."""
+
+
+def values():
+    """The values of the current request by name; the body's win over the query's. Raises BadRequest when they cannot be parsed,
+    UnsupportedType for other bodies, RequestTimeout when the body comes too slowly.
+    """
+    found = _pairs("query", request.query_string)
+    with incoming.within(proxy().settings.client_timeout):
+        found.update(_body())
+    keep_fields({name: _plain(value) for name, value in found.items()}, request.content_length or 0)
+    return found
+
+
+def _plain(value):
+    return value[0] if isinstance(value, Repeated) and len(value) == 1 else value
+
+
+def _body():
+    if request.mimetype == MULTIPART:
+        return {name: Repeated(found) for name, found in request.form.lists()}
+    raw = request.get_data()
+    if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
+        raise RequestEntityTooLarge
+    if request.is_json or raw.lstrip()[:1] == b"{":
+        return _json(raw) if raw.strip() else {}
+    if raw and request.mimetype not in ("", FORM, JSON):
+        raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
+    return _pairs("body", raw)
+
+
+def _json(raw):
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not valid JSON: {type(error).__name__}. Send one JSON object in UTF-8.") from None
+    if not isinstance(values, dict):
+        raise BadRequest("The body must be a JSON object, such as {\"username\": \"alice\"}.")
+    return values
+
+
+def _pairs(where, raw):
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except UnicodeDecodeError:
+        raise BadRequest(f"The {where} {NOT_UTF8}") from None
+    except ValueError:
+        raise BadRequest(f"The {where} has more than {MOST_FIELDS} fields. Send fewer.") from None
+    values = {}
+    for name, value in pairs:
+        values.setdefault(name, Repeated()).append(value)
+    return values
