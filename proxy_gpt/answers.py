@@ -11,6 +11,7 @@ class Answer:
     whole: object
     errors: tuple
     kind: str = JSON
+    link: str = ""  # to what says more
     others: dict = field(default_factory=dict)  # {status: {"description": …}}, as OpenAPI has it
 
 

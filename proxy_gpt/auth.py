@@ -8,7 +8,7 @@ import gevent
 from flask import current_app, g, request
 
 from proxy_gpt import clock, cross_site, db
-from proxy_gpt.errors import Forbidden, Unauthorized, Unavailable
+from proxy_gpt.errors import PageOfAnotherSite, Unauthorized, Unavailable
 from proxy_gpt.rules import sessions, users
 
 COOKIE = "sess"
@@ -48,7 +48,7 @@ def identify(parameter=None):
     username, token = credential()
     if token and by_cookie() and not cross_site.is_own_page():
         if not parameter:
-            raise Forbidden(cross_site.REFUSED)
+            raise PageOfAnotherSite(cross_site.REFUSED)
         token = None  # a page of another site may listen with a token that it has itself
     token = token or parameter
     if not token:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import current_app, request
 
-from proxy_gpt.errors import Forbidden
+from proxy_gpt.errors import PageOfAnotherSite
 
 REFUSED = (
     "This request comes from a page of another site, which may not use your cookie here. "
@@ -34,7 +34,7 @@ def is_own_page(links=True):
 def require_own_page(links=True):
     """Raise Forbidden where a page of another site would set or clear the cookie, which logs its user in as somebody else."""
     if "Authorization" not in request.headers and not is_own_page(links):
-        raise Forbidden(REFUSED)
+        raise PageOfAnotherSite(REFUSED)
 
 
 def share(app, origins):

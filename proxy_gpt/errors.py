@@ -77,6 +77,14 @@ class Forbidden(ProxyError):
     status, type, code = 403, "permission_error", "forbidden"
 
 
+class SignupClosed(Forbidden):
+    """Accounts come from the operator alone."""
+
+
+class PageOfAnotherSite(Forbidden):
+    """A page of another site may not use a user's cookie here, unless the operator lists its origin."""
+
+
 class WrongOldPassword(Forbidden):
     """Who is logged in does not know the account's password."""
 
@@ -157,6 +165,8 @@ class UpstreamRefusedKey(UpstreamError):
 
 class UpstreamRefused(UpstreamError):
     """The upstream refused a prompt: its own status, words and waiting time are the answer."""
+
+    status = "4XX"  # one of these; each has its own
 
     def __init__(self, status, error, headers):
         super().__init__(f"The upstream refused the prompt: {error.get('message') or f'status {status}'}"[:4000])

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg2
 import requests
 
+from tests import described
 from tests.canary import PASSWORD
 
 BIN = Path(sys.executable).parent
@@ -161,9 +162,11 @@ class Person(requests.Session):
         self.headers.update({"Authorization": f"Bearer {self.token}"})
 
     def request(self, method, url, **more):
-        """A request; a path means this person's server."""
+        """A request; a path means this person's server. The answer must be one that the description allows."""
         more.setdefault("timeout", 30)
-        return super().request(method, url if "://" in url else self.server.url + url, **more)
+        answer = super().request(method, url if "://" in url else self.server.url + url, **more)
+        described.check(answer)
+        return answer
 
     def ask(self, path, **fields):
         """POST a form, as the seed's curl lines do."""

@@ -56,6 +56,10 @@ POST  /team/members/remove   team_id={team} user_ids={bob}                     2
 POST  /team/members/remove   team_id={team} user_ids={dave}                    200  403    404    401
 POST  /team/members/remove   team_id={team} user_ids={alice}                   400  403    404    401
 
+GET   /openapi.json                                                            200  200    200    200
+GET   /docs                                                                    200  200    200    200
+GET   /docs/start.js                                                           200  200    200    200
+
 GET   /v1/models                                                               200  200    200    401
 POST  /v1/chat/completions                                                     200  200    200    401
 """

@@ -1,4 +1,6 @@
 """/chat/*: making, reading, changing and deleting chats, and who takes part."""
+from dataclasses import replace
+
 from flask import Blueprint, g
 
 from proxy_gpt import fields, views
@@ -25,7 +27,7 @@ PERSON = (
 
 
 @blueprint.post("/create")
-@takes(NAME, MODEL, TEAM, SYSTEM)
+@takes(replace(NAME, about='What the chat is called; "general" if nothing.', least=0), replace(MODEL, least=0), TEAM, SYSTEM)
 @answers(views.CHAT, NotFound)
 def create():
     """Make a chat, alone or in a team of the caller's."""

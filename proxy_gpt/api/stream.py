@@ -9,7 +9,7 @@ from proxy_gpt.answers import answers
 from proxy_gpt.api import websocket
 from proxy_gpt.api.chat import ID
 from proxy_gpt.chat.stream import Stream
-from proxy_gpt.errors import BadRequest, Forbidden, NotFound, ProxyError, TooMany, Unauthorized
+from proxy_gpt.errors import BadRequest, NotFound, PageOfAnotherSite, ProxyError, TooMany, Unauthorized
 from proxy_gpt.fields import Text, Whole, takes
 from proxy_gpt.pubsub import CLOSING
 from proxy_gpt.rules import chats, sessions
@@ -22,14 +22,19 @@ GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013  # RFC 6455, section 7.4.1, and IANA's 
 FIELDS = (
     ID,
     Text("token", "A token, where neither a header nor the cookie can be sent.", None),
-    Whole("last_event_id", "The `revision` of the last whole message that you have: what came after it comes first.", None, 0, (1 << 63) - 1),
+    Whole("last_event_id", "The `revision` of the last whole message that you have; what you missed comes first.", None, 0, (1 << 63) - 1),
 )
-REFUSED = {BadRequest: 4400, Unauthorized: 4401, Forbidden: 4403, NotFound: 4404, TooMany: 4429}
+REFUSED = {BadRequest: 4400, Unauthorized: 4401, PageOfAnotherSite: 4403, NotFound: 4404, TooMany: 4429}
+
+SPOKEN = (
+    f"A WebSocket: a text frame for each StreamEvent. It is closed with {GOING_AWAY} when the server stops, with {TRY_AGAIN_LATER} when it "
+    f"may be tried again, and with 4000 and the status of what is wrong otherwise: {', '.join(map(str, REFUSED.values()))}."
+)
 
 
 @blueprint.route("/stream", methods=("GET", "POST"))
 @takes(*FIELDS)
-@answers(views.EVENT, NotFound, TooMany, kind="text/event-stream")
+@answers(views.EVENT, Unauthorized, PageOfAnotherSite, NotFound, TooMany, kind="text/event-stream")
 @auth.open_to_everyone  # `subscribe` identifies the caller: here the token may also be a parameter
 def server_sent_events():
     """Subscribe to a chat with an EventSource or `curl -N`."""
@@ -41,6 +46,7 @@ def server_sent_events():
 
 @blueprint.route("/stream", websocket=True)
 @takes(*FIELDS)
+@answers(views.EVENT, others={101: {"description": SPOKEN}})
 @auth.open_to_everyone  # as above, and who is refused is told so by a close code: browsers show no status
 def web_socket():
     """Subscribe to a chat with a WebSocket: a text frame for each message. What the client sends is not read."""

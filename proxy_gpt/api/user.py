@@ -7,7 +7,9 @@ from flask import Blueprint, g, jsonify, make_response, redirect, request
 from proxy_gpt import auth, cross_site, fields, views
 from proxy_gpt.answers import answers
 from proxy_gpt.config import CLOSED
-from proxy_gpt.errors import AccountDisabled, BadRequest, Conflict, Forbidden, NotFound, TooMany, WrongOldPassword, WrongPassword
+from proxy_gpt.errors import (
+    AccountDisabled, BadRequest, Conflict, NotFound, PageOfAnotherSite, SignupClosed, TooMany, WrongOldPassword, WrongPassword,
+)  # fmt: skip
 from proxy_gpt.events import audited, proxy
 from proxy_gpt.fields import Text, takes
 from proxy_gpt.rules import names, passwords, sessions, teams, users
@@ -26,12 +28,12 @@ REDIRECTED = {302: {"description": "As `redirect_url` wished.", "headers": {"Loc
 @auth.open_to_everyone
 @audited("signup")
 @takes(USERNAME, PASSWORD, FIRST_NAME, LAST_NAME, REDIRECT)
-@answers(LOGGED_IN, Forbidden, Conflict, TooMany, others=REDIRECTED)
+@answers(LOGGED_IN, PageOfAnotherSite, SignupClosed, Conflict, TooMany, others=REDIRECTED)
 def signup():
-    """Make an account and log it in."""
+    """Make an account and log it in: the answer sets the cookie `sess`, too."""
     cross_site.require_own_page()
     if settings().signup == CLOSED:
-        raise Forbidden("Nobody can sign up here. Ask the proxy's operator for an account.")
+        raise SignupClosed("Nobody can sign up here. Ask the proxy's operator for an account.")
     form = fields.read()
     target = redirect_target(form)
     values = form.username, form.password, form.first_name or "", form.last_name or ""
@@ -44,10 +46,10 @@ def signup():
 @blueprint.post("/login")
 @auth.open_to_everyone
 @audited("login")
-@takes(USERNAME, PASSWORD, REDIRECT)
-@answers(LOGGED_IN, WrongPassword, AccountDisabled, TooMany, others=REDIRECTED)
+@takes(replace(USERNAME, least=0, most=None), replace(PASSWORD, least=0, most=None), REDIRECT)
+@answers(LOGGED_IN, PageOfAnotherSite, WrongPassword, AccountDisabled, TooMany, others=REDIRECTED)
 def login():
-    """Start a session."""
+    """Start a session: the answer sets the cookie `sess`, too."""
     cross_site.require_own_page()
     form = fields.read()
     target = redirect_target(form)
@@ -61,7 +63,7 @@ def login():
 @auth.open_to_everyone
 @audited("logout")
 @takes(Text("token", "The token to end, in place of the one that the request comes with.", None))
-@answers({})
+@answers({}, PageOfAnotherSite)
 def logout():
     """End the session of the token in the body, else of the bearer token or basic auth, else of the cookie."""
     cross_site.require_own_page(links=False)
@@ -79,7 +81,6 @@ def logout():
 
 
 @blueprint.route("/session", methods=READ)
-@takes()
 @answers({"user": views.MEMBER})
 def session():
     """Who the caller is, with the caller's teams."""
@@ -109,7 +110,7 @@ def update():
 
 @blueprint.post("/password/update")
 @audited("password")
-@takes(replace(PASSWORD, name="old_password"), replace(PASSWORD, name="new_password"))
+@takes(Text("old_password", "The password until now."), replace(PASSWORD, name="new_password", about="The password from now on."))
 @answers({}, WrongOldPassword, TooMany)
 def update_password():
     """Change one's password; all other sessions of the user end."""

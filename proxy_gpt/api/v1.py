@@ -2,12 +2,14 @@
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.routing import BaseConverter, Rule
 
-from proxy_gpt.errors import MethodRefused, UnsupportedCoding, UpstreamError
+from proxy_gpt.answers import answers
+from proxy_gpt.errors import MethodRefused, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout
 from proxy_gpt.passthrough import Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
 
 NOT_FORWARDED = ("TRACE", "CONNECT")  # an answer to TRACE repeats the request, with the shared key; CONNECT is no request at all
+REFERENCE = "https://platform.openai.com/docs/api-reference"
 blueprint = Blueprint("v1", __name__)
 
 
@@ -44,6 +46,7 @@ def add_rule(state):
     state.app.view_functions["v1.passthrough"] = passthrough
 
 
+@answers(None, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout, kind="*/*", link=REFERENCE)
 def passthrough(below):
     """Send the request upstream and its answer back. The path is taken as it came, not as it was decoded for routing."""
     environ = request.environ

@@ -5,6 +5,7 @@ from base64 import b64encode
 import requests
 from requests.cookies import RequestsCookieJar
 
+from tests import described
 from tests.fuzz.odd import encoded
 from tests.server import error_of
 
@@ -33,6 +34,7 @@ class Client:
         """The answer to a caller, who is a (person or None, way to say so). It is no fault of ours, and looks as it should."""
         query, body, content_type = encoded(fields or {}, encoding)
         answer = self.send(caller, method, f"{path}?{query}" if query else path, body, content_type, **more)
+        described.check(answer)
         assert answer.status_code < 500, f"{answer.status_code} {method} {path} {fields} {encoding}: {answer.text}"
         if answer.status_code in REFUSALS:
             error_of(answer, answer.status_code)
