@@ -35,7 +35,7 @@ def _plain(value):
 
 def _body():
     if request.mimetype == MULTIPART:
-        return {name: Repeated(found) for name, found in request.form.lists()}
+        return {name: Repeated(found) for name, found in request.form.lists() if name is not None}  # parts may have none
     raw = request.get_data()
     if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
         raise RequestEntityTooLarge

@@ -19,3 +19,9 @@ def test_a_line_break_below_v1_is_refused_there_and_strangers_are_asked_for_a_to
     error_of(requests.get(dora.server.url + path, timeout=10), 401)
     assert "path" in error_of(dora.get(path), 400)["message"]
     assert upstream.questions == []
+
+
+def test_a_part_without_a_name_is_no_field(dora):
+    parts = b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n" b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nours\r\n--b--\r\n'
+    answer = dora.post("/team/create", data=parts, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert (answer.status_code, answer.json()["name"]) == (200, "ours")

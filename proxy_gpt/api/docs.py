@@ -11,6 +11,7 @@ from proxy_gpt.views import TEXT
 
 blueprint = Blueprint("docs", __name__)
 KIND = "docs"  # of the events: an operator can leave them out, and no body is kept
+NOT_MODIFIED = 304
 FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")  # of Swagger UI's, all that the page asks for
 OBJECT = {"type": "object"}
 OWN_SITE = {
@@ -78,7 +79,8 @@ def file(name):
     response = send_from_directory(Path(flask_swagger_ui.__file__).parent / "dist", name)
     response.headers.update(OWN_SITE)
     response.direct_passthrough = False  # past Werkzeug nobody would finish the event
-    g.event.bytes_out = response.content_length or 0
+    if response.status_code != NOT_MODIFIED:
+        g.event.bytes_out = response.content_length
     return response
 
 
@@ -86,6 +88,6 @@ def _own(text, kind):
     response = Response(text, content_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind, headers=OWN_SITE)
     response.add_etag()
     response.make_conditional(request)
-    if response.status_code == 304:
+    if response.status_code == NOT_MODIFIED:
         response.set_data("")
     return response
