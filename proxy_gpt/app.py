@@ -7,7 +7,7 @@ from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
 from proxy_gpt import auth, cross_site, db, events, upkeep
-from proxy_gpt.api import chat, docs, prompt, stream, team, user, v1
+from proxy_gpt.api import chat, docs, health, prompt, stream, team, user, v1
 from proxy_gpt.attempts import Attempts
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
@@ -18,6 +18,7 @@ from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.pubsub import Hub
+from proxy_gpt.readiness import Readiness
 from proxy_gpt.redis_link import Link
 from proxy_gpt.rules import messages
 from proxy_gpt.upstream.transport import Upstream
@@ -40,17 +41,20 @@ class Proxy:
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
         self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted)
-        redis = Link(settings.redis) if settings.redis else None
-        self.attempts = Attempts(settings, redis)
-        self.hub = Hub(redis)
-        self.contexts = Contexts(RedisCache(redis) if redis else MemoryCache())
+        self.redis = Link(settings.redis) if settings.redis else None
+        self.attempts = Attempts(settings, self.redis)
+        self.hub = Hub(self.redis)
+        self.contexts = Contexts(RedisCache(self.redis) if self.redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)
+        self.draining = False
+        self.readiness = Readiness(self)
         upkeep.start()
         lookout.start(self.hub)
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, let what is under way come to its end, and cut the rest."""
         deadline = time.monotonic() + self.settings.drain_seconds
+        self.draining = True
         self.hub.close()
         self.prompts.close(self.settings.drain_seconds)
         pause = threading.Event()
@@ -80,7 +84,7 @@ def create_app(settings):
     app.before_request(events.begin)
     cross_site.share(app, settings.cors_origins)
     app.before_request(auth.require_session)
-    for group in (v1, user, chat, prompt, stream, team, docs):
+    for group in (v1, user, chat, prompt, stream, team, docs, health):
         app.register_blueprint(group.blueprint)
     app.after_request(events.attach)
     app.register_error_handler(ProxyError, answer_error)

@@ -143,6 +143,13 @@ class Unavailable(ProxyError):
     headers = {"Retry-After": "5"}
 
 
+class NotReady(Unavailable):
+    """This process cannot do its work now; whoever distributes the load should send it none."""
+
+    code = "not_ready"
+    headers = {"Retry-After": "1"}
+
+
 class Interrupted(Unavailable):
     """The process stops before the answer is complete."""
 

@@ -32,7 +32,7 @@ def bring_up_to_date(database):
 
     Raises SettingError when they are newer than that.
     """
-    version = _version(database)
+    version = version_of(database)
     if version > NEWEST:
         raise SettingError(_too_new(version))
     if version == 0:
@@ -43,7 +43,7 @@ def bring_up_to_date(database):
         _write_version(database)
 
 
-def _version(database):
+def version_of(database):
     """The version of the tables; 0 when there are none."""
     tables = database.get_tables()
     if VERSION_TABLE in tables:

@@ -62,6 +62,9 @@ GET   /docs/start.js                                                           2
 
 GET   /v1/models                                                               200  200    200    401
 POST  /v1/chat/completions                                                     200  200    200    401
+
+GET   /healthz                                                                 200  200    200    200
+GET   /readyz                                                                  200  200    200    200
 """
 LINES = [line.split() for line in RIGHTS.splitlines()[2:] if line]
 ALLOWED = ("200", "open")

@@ -73,6 +73,7 @@ def test_a_full_disk_under_the_journal_lets_nothing_unrecorded_go_upstream_and_b
             assert "not sent" in error_of(refused, 503)["message"] and refused.headers["Retry-After"]
             asked = len(upstream.questions)
             error_of(eve.get("/v1/models"), 503)
+            assert error_of(eve.get("/readyz"), 503)["param"] == "journal"
             assert len(upstream.questions) == asked
             go_on.set()
             assert b"".join(pieces) == b"data: 2\n\n"  # its outcome cannot be written

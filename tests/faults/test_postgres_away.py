@@ -81,6 +81,9 @@ def test_known_callers_go_on_the_others_are_sent_away_and_every_event_arrives_on
         for answer, waited in (stranger(server), stranger(server)):
             assert error_of(answer, 503) and waited < SLACK
         error_of(eve.get("/user/session"), 503)
+        begin_looking = time.monotonic()
+        assert error_of(eve.get("/readyz"), 503)["param"] == "database" and time.monotonic() - begin_looking < SLACK
+        assert eve.get("/healthz").status_code == 200
         eventually(lambda: time.monotonic() > away_since + seconds and len(load.answers) > seen + 50, within=seconds + 20)
         end()
         eventually(lambda: eve.get("/user/session").status_code == 200, within=10)

@@ -12,6 +12,7 @@ from tests.fake_openai import chunked, head
 from tests.faults.load import Load
 from tests.server import error_of, eventually
 from tests.subscriber import EventSource, WebSocket
+from tests.wire import Wire
 
 SSE = head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked")
 
@@ -73,11 +74,15 @@ def test_what_outlasts_the_drain_is_cut_and_told_so_and_so_says_its_event(start,
     eve = server.person("Eve")
     stream, pieces = stream_in_flight(eve, upstream, threading.Event())
     upstream.script(threading.Event())
-    with ThreadPoolExecutor(1) as elsewhere:
+    with ThreadPoolExecutor(1) as elsewhere, Wire(server) as balancer:
+        assert balancer.body(balancer.ask("GET", "/healthz")[1]) == (b'{"status":"ok"}\n', True)
         waiting = elsewhere.submit(eve.get, "/v1/waits", headers={"Connection": "close"})
         upstream.question(1)
         server.process.terminate()
         assert error_of(waiting.result(10), 503)["code"] == "interrupted"
+        balancer.send(b"GET /readyz HTTP/1.1\r\nHost: proxy\r\n\r\n")
+        status, error = balancer.error()
+        assert (status, error["code"], error["param"]) == (503, "not_ready", "process")
     assert b'"code": "interrupted"' in b"".join(pieces)
     assert upstream.question(0).gone.wait(5) and upstream.question(1).gone.wait(5)
     assert server.process.wait(20) == 0
