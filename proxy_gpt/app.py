@@ -17,6 +17,7 @@ from proxy_gpt.chat.prompts import Prompts
 from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
+from proxy_gpt.metrics.meter import Meter
 from proxy_gpt.pubsub import Hub
 from proxy_gpt.readiness import Readiness
 from proxy_gpt.redis_link import Link
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 class Proxy:
     """What one process has open, for the whole of its life."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, meter=None):
         self.settings = settings
         self.database = db.open_database(settings.database)
         db.watch(self.database)
@@ -40,7 +41,8 @@ class Proxy:
         self.upstream = Upstream(settings)
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
-        self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted)
+        self.meter = meter or Meter(settings)
+        self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted, self.meter.count)
         self.redis = Link(settings.redis) if settings.redis else None
         self.attempts = Attempts(settings, self.redis)
         self.hub = Hub(self.redis)
@@ -48,8 +50,13 @@ class Proxy:
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)
         self.draining = False
         self.readiness = Readiness(self)
+        self.meter.watch(self)
         upkeep.start()
         lookout.start(self.hub)
+
+    def connections(self):
+        """How many connections to the database are in use."""
+        return sum(len(database._in_use) for database in (self.database, self.log.shipper.database))  # peewee's pool does not tell otherwise
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, let what is under way come to its end, and cut the rest."""
@@ -74,13 +81,16 @@ def fail_interrupted(ids):
         messages.fail_interrupted(ids)
 
 
-def create_app(settings):
-    """The WSGI application. Call it in the process that serves, after the fork: it opens files and connections."""
+def create_app(settings, meter=None):
+    """The WSGI application. Call it in the process that serves, after the fork: it opens files and connections.
+
+    `meter` counts for all workers of a server; without one the process counts for itself.
+    """
     app = Flask("proxy_gpt", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=FIELDS_BYTES, MAX_FORM_MEMORY_SIZE=FIELDS_BYTES, MAX_FORM_PARTS=1000)
     app.url_map.merge_slashes = False  # paths below /v1/ pass as they are
     app.json.sort_keys = False
-    app.extensions["proxy"] = Proxy(settings)
+    app.extensions["proxy"] = Proxy(settings, meter)
     app.before_request(events.begin)
     cross_site.share(app, settings.cors_origins)
     app.before_request(auth.require_session)

@@ -32,6 +32,7 @@ class Settings:
     streams_per_user: int = 200
     redirect_hosts: frozenset = frozenset()
     cors_origins: frozenset = frozenset()
+    metrics_token: str = field(default="", repr=False)
     trusted_proxies: tuple = ("127.0.0.1", "::1")
     allow_organization: bool = False
     upstream_timeout: int = 660
@@ -70,6 +71,7 @@ def load(environ=None, folder="."):
         streams_per_user=read.number("STREAMS_PER_USER", 200, least=1, most=10_000),
         redirect_hosts=frozenset(read.hosts("REDIRECT_HOSTS")),
         cors_origins=frozenset(read.origins("CORS_ORIGINS")),
+        metrics_token=read.key("METRICS_TOKEN"),
         trusted_proxies=read.networks("TRUSTED_PROXIES", ("127.0.0.1", "::1")),
         allow_organization=read.switch("ALLOW_ORGANIZATION"),
         upstream_timeout=read.number("UPSTREAM_TIMEOUT", 660, least=1, most=86400),

@@ -50,8 +50,7 @@ def finish(log, record):
         record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING)
     record.settle(Outcome.COMPLETE)
     record.end()
-    if record.kind != PROBE or record.status >= 400:  # a row every second that all is well would bury the others
-        log.finish(record)
+    log.finish(record, kept=record.kind != PROBE or record.status >= 400)  # a row every second that all is well buries the others
 
 
 def audited(kind):

@@ -11,6 +11,9 @@ from proxy_gpt import preflight  # noqa: E402
 from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load, many_workers  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
+from proxy_gpt.metrics.catalog import Catalog  # noqa: E402
+from proxy_gpt.metrics.cells import Cells  # noqa: E402
+from proxy_gpt.metrics.meter import Meter  # noqa: E402
 from proxy_gpt.postgres import cooperate_with_gevent  # noqa: E402
 from proxy_gpt.worker import LONGEST_LINE, MOST_HEADERS, descriptors  # noqa: E402
 
@@ -36,12 +39,14 @@ limit_request_line = limit_request_field_size = LONGEST_LINE
 limit_request_fields = MOST_HEADERS
 accesslog = None  # the event log is the access log
 proc_name = "proxy-gpt"
+catalog = Catalog(settings.models)
+cells = Cells(catalog.width)  # shared with the workers, who are forked from here
 
 
 def application():
     """The application, made in each worker."""
     cooperate_with_gevent()
-    app = create_app(settings)
+    app = create_app(settings, Meter(settings, catalog, cells))
     gc.freeze()  # what is loaded by now stays: the collector need not look through it again and again
     return app
 
@@ -52,6 +57,21 @@ def on_starting(server):
         sys.exit(f"proxy-gpt: {many_workers(server.cfg.workers)}")
     for warning in preflight.warnings(settings):
         server.log.warning(warning)
+
+
+def pre_fork(server, worker):
+    """A worker is about to be made: it gets a row to count in."""
+    worker.row = cells.take()
+
+
+def post_fork(server, worker):
+    """This process is a worker."""
+    cells.mine = worker.row
+
+
+def child_exit(server, worker):
+    """A worker is dead: the next one goes on counting in its row."""
+    cells.give_back(worker.row, catalog.passing_cells())
 
 
 def post_worker_init(worker):

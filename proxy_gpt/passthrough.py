@@ -22,6 +22,8 @@ class CallerDropped(OSError):
 class Exchange(Call):
     """A call that passes bytes both ways. `close` must be called, however it ends."""
 
+    kind = "call"
+
     def __init__(self, record, watch, client, settings):
         super().__init__(watch, client)
         self.record = record
@@ -76,6 +78,8 @@ class Exchange(Call):
         yield b""  # so that the server sends the headers now, not with the first piece
         try:
             for piece in self.answer.pieces():
+                if not self.downloaded.size:
+                    self.record.take_first_byte()
                 self.downloaded.feed(piece)
                 yield piece
         except ProxyError as error:
@@ -97,6 +101,16 @@ class Exchange(Call):
         if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
             raise CallerDropped(errno.ECONNRESET, "The upstream broke off.") from error
         yield error_event(error)
+
+    @property
+    def about(self):
+        """It is for itself; as an attribute that would be a circle, which only the garbage collector can undo."""
+        return self
+
+    def progress(self):
+        """(model, bytes so far)."""
+        model = read_model(self.uploaded.head()) if self.uploaded else ""
+        return model, self.downloaded.size if self.downloaded else 0
 
     def close(self):
         """Release everything; complete the record."""

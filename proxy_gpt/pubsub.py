@@ -36,6 +36,7 @@ class Subscriber:
         self.size = 0  # characters that wait
         self.full = False
         self.on_overflow = None
+        self.about = None  # the connection of the listener: see `live`
 
     def next(self, timeout):
         """The next item, or None when none comes in so many seconds."""

@@ -64,6 +64,7 @@ GET   /v1/models                                                               2
 POST  /v1/chat/completions                                                     200  200    200    401
 
 GET   /healthz                                                                 200  200    200    200
+GET   /metrics                                                                 200  200    200    200
 GET   /readyz                                                                  200  200    200    200
 """
 LINES = [line.split() for line in RIGHTS.splitlines()[2:] if line]

@@ -17,6 +17,7 @@ NUMBERS = {
 NO_NUMBER = ("x", "1.5", "-1", "0x10", "1e3", "1_000", "²", "٣", "1 2", "9" * 5000)
 BAD = {
     "API_KEY": ("sk-hidden key", "sk-hidden\nkey", "sk-hidden\x7f", "sk-hiddeñ"),
+    "METRICS_TOKEN": ("hidden token", "hidden\ntoken", "hiddeñ"),
     "API_URL": (
         "api.openai.com", "ftp://h", "http://", "http:///v1", "http://:8080/v1", "http://h:0", "http://h:65536", "http://h:x", "http://[h",
         "http://h/a b", "http://h/\tv1", "http://h/ü", "http://alice:hidden@h/v1", "https//h",
@@ -46,6 +47,7 @@ BAD = {
 }  # fmt: skip
 GOOD = {
     "API_KEY": [("sk-x", {"api_key": "sk-x"}), ("  sk-x\t", {"api_key": "sk-x"}), ("", {"api_key": ""})],
+    "METRICS_TOKEN": [("secret", {"metrics_token": "secret"}), ("", {"metrics_token": ""})],
     "API_URL": [(url, {"api_url": url}) for url in ("http://h", "http://h:90/v1", "https://[::1]:9/x?api-version=1")],
     "DB_ADDRESS": [
         ("postgresql://u:p@h/d", {"database": "postgresql://u:p@h/d"}), ("postgres://u:p@h:1/d", {"database": "postgresql://u:p@h:1/d"}),
@@ -169,5 +171,5 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_secrets_do_not_show_when_settings_are_printed():
-    settings = load(API_KEY="sk-hidden", DB_ADDRESS="postgresql://u:hidden@h/d", REDIS_ADDRESS="redis://:hidden@h")
+    settings = load(API_KEY="sk-hidden", DB_ADDRESS="postgresql://u:hidden@h/d", REDIS_ADDRESS="redis://:hidden@h", METRICS_TOKEN="hidden")
     assert "hidden" not in repr(settings) and "api_url" in repr(settings)

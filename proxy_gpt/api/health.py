@@ -1,15 +1,20 @@
-"""/healthz and /readyz, for whoever distributes the load.
+"""/healthz and /readyz for whoever distributes the load, /metrics for Prometheus.
 
 Who asks every second and is told that all is well leaves no event: the one exception from "a row for every request". What
 is refused or not ready leaves one, of the kind `probe`.
 """
-from flask import Blueprint, current_app
+import hmac
+
+from flask import Blueprint, Response, current_app, g, request
 
 from proxy_gpt import auth, events
-from proxy_gpt.errors import NotReady
+from proxy_gpt.errors import Forbidden, NotReady, Unauthorized
+from proxy_gpt.metrics import exposition
+from proxy_gpt.preflight import is_loopback
 from proxy_gpt.readiness import OK, missing
 
 blueprint = Blueprint("health", __name__)
+FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")  # what a proxy in front adds, or passes on
 
 
 @blueprint.get("/healthz")
@@ -30,3 +35,27 @@ def readyz():
     if gone:
         raise NotReady(f"The proxy is not ready: {', '.join(words for _, words in gone)}.", gone[0][0])
     return {"status": "ready" if set(states.values()) == {OK} else "degraded", "checks": states}
+
+
+@blueprint.get("/metrics")
+@auth.open_to_everyone  # `require_scraper` looks who it is: Prometheus is no user
+@events.audited(events.PROBE)
+def metrics():
+    """The numbers of all workers of this server, in the text that Prometheus reads."""
+    process = current_app.extensions["proxy"]
+    require_scraper(process.settings.metrics_token)
+    text, content_type = exposition.text(process, request.headers.get("Accept"))
+    return Response(text, content_type=content_type)
+
+
+def require_scraper(token):
+    """Raise Unauthorized, or Forbidden, unless the request has this token; without one, unless it comes from this machine itself.
+
+    Behind a proxy on the same machine everybody comes from there: what was passed on is refused, whoever it claims to be from.
+    """
+    if token:
+        given = request.authorization.token if request.authorization and request.authorization.type == "bearer" else ""
+        if not hmac.compare_digest((given or "").encode(), token.encode()):
+            raise Unauthorized("The metrics want the token of the setting METRICS_TOKEN. Send it as 'Authorization: Bearer TOKEN'.")
+    elif not is_loopback(g.event.client_ip) or any(name in request.headers for name in FORWARDED):
+        raise Forbidden("The metrics are for programs of this machine alone, unless the setting METRICS_TOKEN is set.")

@@ -38,7 +38,7 @@ SPOKEN = (
 @auth.open_to_everyone  # `subscribe` identifies the caller: here the token may also be a parameter
 def server_sent_events():
     """Subscribe to a chat with an EventSource or `curl -N`."""
-    subscription = Subscription(subscribe(), g.event)
+    subscription = Subscription("sse", subscribe(), g.event)
     response = Response(subscription.lines(), content_type="text/event-stream", headers=SSE_HEADERS)
     response.call_on_close(subscription.close)
     return response
@@ -52,7 +52,7 @@ def web_socket():
     """Subscribe to a chat with a WebSocket: a text frame for each message. What the client sends is not read."""
     bell = websocket.Bell()
     try:
-        subscription = Subscription(subscribe(), g.event)  # first: an open WebSocket misses nothing
+        subscription = Subscription("websocket", subscribe(), g.event)  # first: an open WebSocket misses nothing
     except ProxyError as error:
         return _refuse(websocket.accept(request.environ, bell), error)
     bell.ring = subscription.stream.subscriber.wake
@@ -102,12 +102,14 @@ def require_place(proxy, user_id):
 class Subscription:
     """A Stream on a connection. It outlives the request's context."""
 
-    def __init__(self, stream, record):
+    def __init__(self, kind, stream, record):
+        self.kind = kind
         self.stream = stream
         self.record = record
         self.watch = current_app.extensions["proxy"].watch
         self.socket = request.environ["gunicorn.socket"]
         self.watched = self.watch.add(self.socket, stream.subscriber)
+        stream.subscriber.about = self
         stream.subscriber.on_overflow = self.drop
 
     def lines(self):
@@ -132,6 +134,10 @@ class Subscription:
             return  # the client is gone
         websocket.close(ws, *_goodbye(self.stream.ended_by))
 
+    def progress(self):
+        """(model, bytes so far)."""
+        return "", self.record.bytes_out
+
     def drop(self):
         """The client does not take what it asked for: break its connection off, or its writer would wait for ever."""
         try:
@@ -141,6 +147,7 @@ class Subscription:
 
     def close(self):
         """Forget it."""
+        self.stream.subscriber.about = None
         self.watch.remove(self.watched)
         self.stream.close()
 

@@ -38,7 +38,11 @@ class Prompts:
     def ask(self, record, chat, user_id, prompt, count, call):
         """Wait for the reply; `call` ends it when the caller leaves. Returns the message's view, raises UpstreamError."""
         answer = Answer(self, record, chat, user_id, prompt, count, call)
-        answer.run()
+        call.about = answer
+        try:
+            answer.run()
+        finally:
+            call.about = None
         return views.message(answer.message)
 
     def ask_streamed(self, record, chat, user_id, prompt, count):
@@ -84,6 +88,8 @@ class Prompts:
 class Answer:
     """The answer to one prompt in the making."""
 
+    kind = "prompt"
+
     def __init__(self, prompts, record, chat, user_id, prompt, count, call, streamed=False):
         self.prompts, self.record, self.call, self.streamed = prompts, record, call, streamed
         self.context = prompts.contexts.read(chat, count)
@@ -102,6 +108,8 @@ class Answer:
         pieces = []
         try:
             for piece in self.completion.pieces():
+                if not pieces:
+                    self.record.take_first_byte()
                 pieces.append(piece)
                 if self.streamed:
                     self._show(piece, pieces)
@@ -112,6 +120,10 @@ class Answer:
             raise error
         self.message.reply = "".join(pieces)
         self._end()
+
+    def progress(self):
+        """(model, bytes so far)."""
+        return self.record.model, self.completion.bytes
 
     def stop(self):
         """The process stops: what has arrived is all there will be."""

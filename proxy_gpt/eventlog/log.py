@@ -1,7 +1,9 @@
 """The log of one process: takes records, and ships them in the background."""
 import collections
+import contextlib
 import logging
 import threading
+import time
 
 from proxy_gpt import offload
 from proxy_gpt.errors import Unavailable
@@ -12,19 +14,22 @@ INTERVAL = 0.2  # seconds between shipments: the longest a row waits, and four t
 PATIENCE = 5.0  # seconds between tries while the database is away
 MOST_UNWRITTEN = 1000  # events kept in memory while the journal's disk is full; of others the journal has the intent, if any
 NO_ROOM = "The request cannot be recorded, since the journal's disk is full, so it was not sent. Tell the operator, and try again later."
+Waiting = collections.namedtuple("Waiting", "bytes in_memory seconds")
 logger = logging.getLogger(__name__)
 
 
 class EventLog:
     """Where requests are recorded. Open it after the fork: it starts a thread (a greenlet under gevent)."""
 
-    def __init__(self, database, folder, on_interrupted):
+    def __init__(self, database, folder, on_interrupted, count):
         self.folder = folder
         self.on_interrupted = on_interrupted  # told the ids of requests that ended with another process
+        self.count = count  # told of each request that is over
         self.journal = journal.Journal(folder)
         self.shipper = Shipper(database, self.journal)
         self.unwritten = collections.deque(maxlen=MOST_UNWRITTEN)  # (event id, row) for the journal, the oldest first
         self.full = False
+        self.behind_since = self.shipping_since = None  # when the first event was finished that the next shipment has, or this one
         self.recovered = False  # whether what dead processes left is in the database
         self.work = threading.Event()
         self.work.set()
@@ -42,11 +47,26 @@ class EventLog:
         except OSError as error:
             raise Unavailable(NO_ROOM) from error
 
-    def finish(self, record):
-        """The request is over. The answer is out already, so that nothing may go wrong here any more."""
+    def finish(self, record, kept=True):
+        """The request is over. The answer is out already, so that nothing may go wrong here any more.
+
+        One that is not `kept` is counted, and leaves no event.
+        """
+        self.count(record)
+        if not kept:
+            return
         self.unwritten.append((record.id, record.row()))
         self._write()
+        self.behind_since = self.behind_since or time.monotonic()
         self.work.set()
+
+    def waiting(self):
+        """What the database does not have yet: bytes in the journal, events in memory, and for how long it has been so."""
+        size = -self.shipper.offset
+        with contextlib.suppress(FileNotFoundError):  # shipped meanwhile
+            size += sum(path.stat().st_size for path in self.journal.segments() if path >= self.shipper.path)
+        now = time.monotonic()
+        return Waiting(max(0, size), len(self.unwritten), now - (self.shipping_since or self.behind_since or now))
 
     def close(self, wait=10):
         """Ship what is left, for so many seconds at the most; the rest stays in the journal for the next start."""
@@ -73,7 +93,10 @@ class EventLog:
             self.work.wait()
             self.work.clear()
             self._write()
+            self.shipping_since, self.behind_since = self.shipping_since or self.behind_since, None
             shipped = self._try(self._ship)
+            if shipped:
+                self.shipping_since = None
             if not self.closing:
                 pause.wait(INTERVAL if shipped else PATIENCE)
             if self.unwritten or not shipped:

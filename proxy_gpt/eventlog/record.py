@@ -24,7 +24,7 @@ class Outcome:
 class Record:
     """An event: an attribute for each column of the events table."""
 
-    __slots__ = (*COLUMNS, "started", "settled", "detached")
+    __slots__ = (*COLUMNS, "started", "settled", "detached", "first_byte")
 
     def __init__(self, method="", endpoint="", client_ip="", params=""):
         for name, value in DEFAULTS.items():
@@ -34,6 +34,7 @@ class Record:
         self.started = time.perf_counter()
         self.settled = False
         self.detached = False  # somebody else finishes it, later than the response
+        self.first_byte = None  # seconds until the upstream said something
         self.method = method
         self.endpoint = endpoint
         self.client_ip = client_ip
@@ -45,6 +46,10 @@ class Record:
             self.settled = True
             self.outcome = outcome
             self.message = message
+
+    def take_first_byte(self):
+        """Take the time: the upstream has begun to answer."""
+        self.first_byte = time.perf_counter() - self.started
 
     def end(self):
         """Take the time: the last byte is out."""

@@ -8,6 +8,8 @@ from proxy_gpt.errors import ClientGone
 class Call:
     """A call that can be cut: by `watch` when the caller on the socket `client` leaves, or by whoever holds it."""
 
+    about = None  # what the call is for: see `live`
+
     def __init__(self, watch=None, client=None):
         self.watch = watch
         self.watched = None if client is None else watch.add(client, self)
