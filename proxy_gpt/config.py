@@ -42,6 +42,7 @@ class Settings:
     max_upload_mb: int = 520
     log_body_bytes: int = 16384
     journal_dir: str = "proxy-journal"
+    prices: str = ""
     drain_seconds: int = 20
     models: tuple = (("gpt-3", "gpt-4o-mini"), ("gpt-4", "gpt-4o"))
 
@@ -81,6 +82,7 @@ def load(environ=None, folder="."):
         max_upload_mb=read.number("MAX_UPLOAD_MB", 520, least=1, most=1 << 20),
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
+        prices=read.text("PRICES"),
         drain_seconds=read.number("DRAIN_SECONDS", 20, least=0, most=3600),
         models=read.pairs("MODELS", "gpt-3=gpt-4o-mini,gpt-4=gpt-4o"),
     )
@@ -94,6 +96,11 @@ def load_database(environ=None, folder="."):
 def load_password_min_length(environ=None, folder="."):
     """The setting `password_min_length` alone."""
     return _password_min_length(_reader(environ, folder))
+
+
+def load_prices(environ=None, folder="."):
+    """The setting `prices` alone."""
+    return _reader(environ, folder).text("PRICES")
 
 
 def many_workers(count):

@@ -13,6 +13,7 @@ from redis import RedisError
 from proxy_gpt import db
 from proxy_gpt.config import OPEN
 from proxy_gpt.errors import SettingError
+from proxy_gpt.prices import Prices
 from proxy_gpt.redis_link import connect
 
 
@@ -20,6 +21,7 @@ def check(settings):
     """Raise SettingError for what cannot be used."""
     check_host(settings.host)
     check_folder(settings.journal_dir)
+    Prices.load(settings.prices)
     check_database(settings.database)
     if settings.redis:
         check_redis(settings.redis)

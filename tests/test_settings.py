@@ -71,6 +71,7 @@ GOOD = {
     "SIGNUP": [("CLOSED", {"signup": "closed"}), ("", {"signup": "open"})],
     "MODELS": [("a=b, c = d", {"models": (("a", "b"), ("c", "d"))})],
     "JOURNAL_DIR": [("/a b", {"journal_dir": "/a b"})],
+    "PRICES": [("/a b", {"prices": "/a b"})],  # what is in the file is looked at later, see test_prices
     **{name: [(str(edge), {}) for edge in edges] for name, edges in NUMBERS.items()},
 }  # fmt: skip
 
