@@ -18,6 +18,7 @@ from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.metrics.meter import Meter
+from proxy_gpt.prices import Prices
 from proxy_gpt.pubsub import Hub
 from proxy_gpt.readiness import Readiness
 from proxy_gpt.redis_link import Link
@@ -38,6 +39,7 @@ class Proxy:
         db.watch(self.database)
         db.use(self.database)  # `preflight` has made the tables: a worker that starts while the database is away waits for it
         self.callers = Callers()
+        self.prices = Prices.load(settings.prices)
         self.upstream = Upstream(settings)
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
@@ -47,7 +49,7 @@ class Proxy:
         self.attempts = Attempts(settings, self.redis)
         self.hub = Hub(self.redis)
         self.contexts = Contexts(RedisCache(self.redis) if self.redis else MemoryCache())
-        self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub)
+        self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub, self.prices)
         self.draining = False
         self.readiness = Readiness(self)
         self.meter.watch(self)

@@ -9,9 +9,10 @@ from flask import current_app, g, request
 
 from proxy_gpt import clock, cross_site, db
 from proxy_gpt.errors import PageOfAnotherSite, Unauthorized, Unavailable
-from proxy_gpt.rules import sessions, users
+from proxy_gpt.rules import sessions, teams, users
 
 COOKIE = "sess"
+TEAM_HEADER = "HTTP_X_PROXY_TEAM"  # as WSGI writes x-proxy-team, which names the team that a call is charged to
 FRESH = 0.5  # seconds for which a session just read is believed: a logout elsewhere is felt within this time
 STALE = 300  # seconds for which it is still believed while the database is away
 PATIENCE = 5  # seconds that who is not remembered waits for the database at most
@@ -27,6 +28,7 @@ class Caller:
     username_key: str
     digest: str
     expires_at: datetime
+    team_ids: tuple = ()  # first joined first
 
 
 def open_to_everyone(view):
@@ -74,6 +76,19 @@ def by_cookie():
     return request.authorization is None or request.authorization.type not in ("bearer", "basic")
 
 
+def charged_team():
+    """The id of the team that the current request is charged to: the one it names, else the one joined first, or None.
+
+    Raises NotFound when it names one that the caller is not in.
+    """
+    named = request.environ.get(TEAM_HEADER)
+    if not named:
+        return next(iter(g.caller.team_ids), None)
+    if named not in g.caller.team_ids:  # somebody who was let in a moment ago may be
+        teams.seen_by(g.caller.user_id, named, "x-proxy-team")
+    return named
+
+
 class Callers:
     """The sessions seen lately, so that a busy caller costs the database one look-up in half a second."""
 
@@ -110,19 +125,20 @@ class Callers:
     def _look_up(self, digest, patience):
         # In a greenlet of its own: one that is to give up must not itself wait until a hanging connection is closed.
         try:
-            session, error = gevent.spawn(_found, digest).get(timeout=patience)
+            found, error = gevent.spawn(_found, digest).get(timeout=patience)
         except gevent.Timeout:
             db.suspect()
             raise Unavailable(db.AWAY) from None
         if error:
             raise error
-        return self._keep(digest, session)
+        return self._keep(digest, found)
 
-    def _keep(self, digest, session):
+    def _keep(self, digest, found):
         self.seen.pop(digest, None)
-        if session is None:
+        if found is None:
             return None
-        caller = Caller(session.user.id, session.user.username_key, digest, session.expires_at)
+        user_id, username_key, expires_at, team_ids = found
+        caller = Caller(user_id, username_key, digest, expires_at, team_ids)
         self.seen[digest] = caller, time.monotonic()
         if len(self.seen) > MOST:
             self.seen.popitem(last=False)
@@ -130,8 +146,8 @@ class Callers:
 
 
 def _found(digest):
-    """(session or None, None) or (None, the Unavailable that came instead: gevent would print it)."""
+    """(what is found or None, None) or (None, the Unavailable that came instead: gevent would print it)."""
     try:
-        return sessions.find(digest), None
+        return sessions.find_with_teams(digest), None
     except Unavailable as error:
         return None, error

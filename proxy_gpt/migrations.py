@@ -3,7 +3,7 @@
 Version 1 is the first one that was published: eight tables. To change the schema, change `models` and write a step, as its
 last one, that brings the tables there; steps that were published are never changed.
 """
-from playhouse.migrate import SchemaMigrator, migrate
+from playhouse.migrate import SchemaMigrator, SqliteMigrator, migrate
 
 from proxy_gpt.errors import SettingError
 from proxy_gpt.models import TABLES, Moment
@@ -23,8 +23,36 @@ def chats_are_listed_by_index(schema):
         yield schema.add_index("chats", (whose, "updated_at", "id"))
 
 
-STEPS = (users_can_be_disabled, chats_are_listed_by_index)  # a step yields what playhouse.migrate is to do
+def usage_is_summed_up_by_day(schema):
+    """Version 4. What was used before it has no price, and is charged to no team."""
+    yield from _frozen(schema, USAGE_DAYS)
+
+
+USAGE_DAYS = """
+ALTER TABLE events ADD COLUMN team_id VARCHAR(36);
+ALTER TABLE events ADD COLUMN usage VARCHAR(12) DEFAULT '' NOT NULL;
+ALTER TABLE events ADD COLUMN cost BIGINT;
+UPDATE events SET usage = 'exact' WHERE kind = 'request' AND method = 'POST' AND user_id IS NOT NULL
+    AND (input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR seconds IS NOT NULL) AND substr(endpoint, 1, 21) <> '/v1/chat/completions/';
+CREATE TABLE usage_days (day VARCHAR(10) NOT NULL, user_id VARCHAR(36) NOT NULL, team_id VARCHAR(36) NOT NULL, model VARCHAR(254) NOT NULL,
+    requests BIGINT NOT NULL, input_tokens BIGINT NOT NULL, cached_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,
+    reasoning_tokens BIGINT NOT NULL, seconds DOUBLE PRECISION NOT NULL, cost BIGINT NOT NULL, estimated BIGINT NOT NULL, unknown BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL, PRIMARY KEY (day, user_id, team_id, model));
+CREATE INDEX "usageday_user_id_day" ON "usage_days" ("user_id", "day");
+CREATE INDEX "usageday_team_id_day" ON "usage_days" ("team_id", "day");
+INSERT INTO usage_days SELECT substr(CAST(timestamp AS TEXT), 1, 10), user_id, '', model, COUNT(*), COALESCE(SUM(input_tokens), 0),
+    COALESCE(SUM(cached_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(reasoning_tokens), 0), COALESCE(SUM(seconds), 0),
+    0, 0, 0, COUNT(*) FROM events WHERE usage <> '' GROUP BY 1, 2, 3, 4
+"""
+STEPS = (users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day)  # a step yields what playhouse.migrate is to do
 NEWEST = 1 + len(STEPS)
+
+
+def _frozen(schema, script):
+    """The statements of a script, in PostgreSQL's words: what a step makes stays as it was, whatever becomes of `models`."""
+    if isinstance(schema, SqliteMigrator):
+        script = script.replace("BIGINT", "INTEGER").replace("DOUBLE PRECISION", "REAL")  # as peewee calls them there
+    return [schema.sql(statement) for statement in script.split(";")]
 
 
 def bring_up_to_date(database):

@@ -24,22 +24,25 @@ class Exchange(Call):
 
     kind = "call"
 
-    def __init__(self, record, watch, client, settings):
+    def __init__(self, record, watch, client, settings, meter):
         super().__init__(watch, client)
         self.record = record
+        self.meter = meter  # or None
         self.settings = settings
         self.limit = settings.log_body_bytes
         self.most = settings.max_upload_mb << 20  # bytes of an upload
         self.answer = None
         self.uploaded = self.downloaded = None
+        self.all_sent = self.all_read = False  # the body of the request, that of the answer
 
     def upload(self, stream, length, content_type, encoding):
         """The caller's body for the upstream: None, bytes when it is short, else pieces as they arrive. Raises TooLarge."""
         if not stream or length == 0:
+            self.all_sent = True
             return None
         if length is not None and length > self.most:
             raise self._too_large()
-        self.uploaded = Capture(content_type, encoding, self.limit)
+        self.uploaded = Capture(content_type, encoding, self.limit, *(self.meter.request_readers() if self.meter else ()))
         pieces = self._upload_pieces(stream, length)
         return b"".join(pieces) if length is not None and length <= PIECE else pieces
 
@@ -48,7 +51,7 @@ class Exchange(Call):
             with incoming.within(self.settings.client_timeout):
                 piece = stream.read(PIECE if left is None else min(PIECE, left))
             if not piece and left is None:
-                return
+                break
             if not piece:
                 raise ClientGone("The body is shorter than its Content-Length. Send all of it.")
             left = left and left - len(piece)
@@ -56,6 +59,12 @@ class Exchange(Call):
             if self.uploaded.size > self.most:  # only a body in chunks does not say so before
                 raise self._too_large()
             yield piece
+        self.all_sent = True
+
+    def presumed(self):
+        """The event's columns in case that this process does not live to see the answer, before it has asked for it."""
+        model = self._model()
+        return {"model": model, **(self.meter.columns(model) if self.meter else {})}
 
     def _too_large(self):
         return TooLarge(f"The body is larger than {self.most >> 20} MB, the most that this proxy takes (MAX_UPLOAD_MB). Send less.")
@@ -66,7 +75,8 @@ class Exchange(Call):
         self.record.upstream_request_id = answer.header("x-request-id")[:254]
         if answer.status == 401:
             raise UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
-        self.downloaded = Capture(answer.header("content-type"), answer.header("content-encoding"), self.limit)
+        readers = self.meter.answer_readers() if self.meter else ()
+        self.downloaded = Capture(answer.header("content-type"), answer.header("content-encoding"), self.limit, *readers)
         if method == "HEAD" or answer.status in BODYLESS:
             self.record.settle(Outcome.COMPLETE)
 
@@ -88,7 +98,9 @@ class Exchange(Call):
                 return
             self.record.settle(error.outcome, error.message)
             yield from self._broken_off(error)
+            return
         if not self.gone:
+            self.all_read = True
             self.record.settle(Outcome.COMPLETE)
 
     def reason(self, error):
@@ -121,20 +133,27 @@ class Exchange(Call):
 
     def _complete_record(self):
         record = self.record
+        record.model = self._model()
         if self.uploaded:
             record.bytes_in = self.uploaded.size
             record.request = self.uploaded.text()
-            record.model = read_model(self.uploaded.head())
         if self.downloaded:
             record.bytes_out = self.downloaded.size
             record.response = self.downloaded.text()
-            record.model = read_model(self.downloaded.head()) or record.model
-            for name, value in self.downloaded.usage.usage().items():
-                setattr(record, name, value)
+        if self.meter and self._was_let_through():
+            record.fill(self.meter.columns(record.model, self.all_read))
         if self.stopped:
             record.settle(Outcome.INTERRUPTED, STOPPED)
         elif self.downloaded or self.gone:
             record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING if incoming.took_nothing() else incoming.LEFT)
+
+    def _model(self):
+        """The model that the answer names, else the request."""
+        return next((model for body in (self.downloaded, self.uploaded) if body and (model := read_model(body.head()))), "")
+
+    def _was_let_through(self):
+        """Whether the upstream did what it was asked, or may have: it had the whole request, and did not refuse it."""
+        return 200 <= self.answer.status < 300 if self.answer else self.all_sent and self.reached
 
 
 def error_event(error):

@@ -88,6 +88,6 @@ USAGES = {
 def test_the_usage_is_found_wherever_it_is_and_only_there(server, eve, upstream, case):
     answer, input_tokens, output_tokens = USAGES[case]
     upstream.script(answer)
-    event = server.event(eve.get("/v1/thing"))
+    event = server.event(eve.post("/v1/thing"))
     assert (event["input_tokens"], event["output_tokens"]) == (input_tokens, output_tokens)
     assert event["outcome"] == "complete"

@@ -34,6 +34,7 @@ def chat(people):
 
 def session(people, chat):
     sessions.find(digest("token"))
+    sessions.find_with_teams(digest("token"))
 
 
 def who_takes_part(people, chat):

@@ -3,7 +3,9 @@ from flask import Blueprint, Response, current_app, g, request
 from werkzeug.routing import BaseConverter, Rule
 
 from proxy_gpt.answers import answers
+from proxy_gpt.auth import charged_team
 from proxy_gpt.errors import MethodRefused, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout
+from proxy_gpt.eventlog.metering import Meter
 from proxy_gpt.passthrough import Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
@@ -54,7 +56,9 @@ def passthrough(below):
         raise MethodRefused("TRACE and CONNECT are not forwarded.")
     path, query = split_target(environ["RAW_URI"])
     proxy = current_app.extensions["proxy"]
-    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings)
+    g.event.team_id = charged_team()
+    meter = Meter.for_call(environ["REQUEST_METHOD"], g.event.endpoint, proxy.prices)
+    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings, meter)
     try:
         answer = _ask(proxy, exchange, environ, path, query)
     except BaseException:
@@ -76,7 +80,7 @@ def _ask(proxy, exchange, environ, path, query):
         environ["wsgi.input"] if length or chunked else None,
         length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"),
     )  # fmt: skip
-    proxy.log.intend(g.event)
+    proxy.log.intend(g.event, exchange.presumed())
     try:
         answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
     except UpstreamError as error:

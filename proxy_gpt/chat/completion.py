@@ -2,7 +2,6 @@
 import json
 
 from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefused, UpstreamRefusedKey
-from proxy_gpt.eventlog.usage import UsageFinder
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "User-Agent": "proxy-gpt"}
@@ -14,39 +13,41 @@ DATA, DONE = b"data:", b"[DONE]"
 class Completion:
     """A question to the model. `pieces` asks it; the other attributes are filled as the answer comes in."""
 
-    def __init__(self, upstream, call, model, chat_messages, stream):
+    def __init__(self, upstream, call, model, chat_messages, stream, meter):
         self.upstream = upstream
         self.call = call
-        self.body = {"model": model, "messages": chat_messages, "stream": stream}
-        if stream:
-            self.body["stream_options"] = {"include_usage": True}
-        self.finder = UsageFinder()
+        self.meter = meter
+        self.refused = self.whole = False
+        self.raw = json.dumps(_asked(model, chat_messages, stream)).encode()
+        meter.told.feed(self.raw)
         self.request_id = ""
         self.bytes = 0
 
     def pieces(self):
         """Yield the reply's text, each piece when it arrives. Raises UpstreamError in all its kinds."""
-        raw = json.dumps(self.body).encode()
-        answer = self.upstream.send(self.call, "POST", "/chat/completions", "", HEADERS, raw, len(raw))
+        answer = self.upstream.send(self.call, "POST", "/chat/completions", "", HEADERS, self.raw, len(self.raw))
         try:
             self.request_id = answer.header("x-request-id")[:254]
-            if answer.status != 200:
+            self.refused = answer.status != 200
+            if self.refused:
                 raise refusal(answer)
             if answer.header("content-type").startswith(EVENT_STREAM):
                 yield from self._streamed(answer)
             else:
                 yield clean(_content(self._whole(answer), "message"))
+            self.whole = True
         finally:
             self.call.disconnected()
             answer.close()
 
-    def usage(self):
-        """The tokens used, by the names of the columns; {} when the upstream did not say."""
-        return self.finder.usage()
+    def was_let_through(self):
+        """Whether the upstream did what it was asked, or may have."""
+        return self.call.reached and not self.refused
 
     def _fed(self, answer):
         for piece in answer.pieces():
-            self.finder.feed(piece)
+            for reader in self.meter.answer_readers():
+                reader.feed(piece)
             self.bytes += len(piece)
             yield piece
 
@@ -72,6 +73,11 @@ class Completion:
                 yield clean(text)
         if not ended:
             raise UpstreamBroke("The upstream broke off in the middle of its reply. Send the prompt again.")
+
+
+def _asked(model, chat_messages, stream):
+    more = {"stream_options": {"include_usage": True}} if stream else {}
+    return {"model": model, "messages": chat_messages, "stream": stream, **more}
 
 
 def refusal(answer):

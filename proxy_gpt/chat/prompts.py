@@ -8,6 +8,7 @@ from proxy_gpt import views
 from proxy_gpt.chat.completion import Completion
 from proxy_gpt.chat.context import as_chat_messages
 from proxy_gpt.errors import ClientGone, Interrupted, ProxyError, Unavailable, UpstreamTimeout
+from proxy_gpt.eventlog.metering import EXACT, Meter
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.models import Status
 from proxy_gpt.rules import messages
@@ -22,11 +23,12 @@ logger = logging.getLogger(__name__)
 class Prompts:
     """Answers the prompts that come to this process."""
 
-    def __init__(self, upstream, log, contexts, hub):
+    def __init__(self, upstream, log, contexts, hub, prices):
         self.upstream = upstream
         self.log = log
         self.contexts = contexts
         self.hub = hub
+        self.prices = prices
         self.streamed = set()  # answers that are streamed now
 
     def note(self, record, chat, user_id, prompt):
@@ -95,12 +97,13 @@ class Answer:
         self.context = prompts.contexts.read(chat, count)
         asked = as_chat_messages(chat, self.context, count, user_id, prompt)
         model = prompts.upstream.model(chat.model)
-        self.completion = Completion(prompts.upstream, call, model, asked, streamed)
+        self.meter = Meter("/chat/prompt", prompts.prices)
+        self.completion = Completion(prompts.upstream, call, model, asked, streamed, self.meter)
         self.stopped = False
         self.kept_at = time.monotonic()
         self.deadline = self.kept_at + messages.LONGEST_REPLY
         self.record.model = model
-        self.prompts.log.intend(record)  # first: the intent of a killed process is what fails its message
+        self.prompts.log.intend(record, self.meter.columns(model))  # first: the intent of a killed process is what fails its message
         self.message = messages.begin(record.id, chat, user_id, prompt, model)
 
     def run(self):
@@ -160,17 +163,20 @@ class Answer:
         if error is not None:
             message.status = Status.CANCELLED if isinstance(error, ClientGone) else Status.FAILED
             message.error = getattr(error, "message", messages.INTERRUPTED)
-        usage = self.completion.usage()
-        message.input_tokens, message.output_tokens = usage.get("input_tokens"), usage.get("output_tokens")
+        usage = self._used()
+        if usage.get("usage") == EXACT:  # a message has no room to say that they are estimated
+            message.input_tokens, message.output_tokens = usage.get("input_tokens"), usage.get("output_tokens")
         self._complete_record(usage, error)
         self._finish()
         self.prompts.contexts.ended(message, self.context)
         self.prompts._publish(message)
 
+    def _used(self):
+        return self.meter.columns(self.record.model, self.completion.whole) if self.completion.was_let_through() else {}
+
     def _complete_record(self, usage, error):
         self.record.upstream_request_id = self.completion.request_id
-        for name, value in usage.items():
-            setattr(self.record, name, value)
+        self.record.fill(usage)
         if error is None:
             self.record.settle(Outcome.COMPLETE)
         else:

@@ -1,9 +1,7 @@
-"""What the log keeps of a body: its first bytes as text, its size, its model and usage, while it streams through."""
+"""What the log keeps of a body: its first bytes as text and its size, while it streams through."""
 import zlib
 
 import brotli
-
-from proxy_gpt.eventlog.usage import UsageFinder
 
 TEXT = ("json", "text/", "x-www-form-urlencoded", "xml", "javascript")
 FORM = "multipart/form-data"  # names the model, but is mostly a file: read, not kept
@@ -12,16 +10,19 @@ WINDOW = 64 << 10  # bytes that a decoder may give out at a time
 
 
 class Capture:
-    """Sees every piece of a body. Keeps at most `limit` bytes of text; of binary bodies only the type and size."""
+    """Sees every piece of a body. Keeps at most `limit` bytes of text; of binary bodies only the type and size.
 
-    def __init__(self, content_type, encoding, limit):
+    `readers` are fed all of the text.
+    """
+
+    def __init__(self, content_type, encoding, limit, *readers):
         self.content_type = content_type or ""
         self.limit = limit
         self.room = max(limit, HEAD)
         self.size = 0  # bytes on the wire
         self.length = 0  # bytes of text
         self.kept = bytearray()
-        self.usage = UsageFinder()
+        self.readers = readers
         self.is_text = not content_type or any(part in content_type for part in TEXT)
         self.decode = decoder(encoding) if self.is_text or FORM in content_type else None
 
@@ -31,7 +32,8 @@ class Capture:
         if self.decode:
             for text in self.decode(piece):
                 self._keep(text)
-                self.usage.feed(text)
+                for reader in self.readers:
+                    reader.feed(text)
 
     def text(self):
         """What the log's row says: the text, with a note where it was cut, or a line about a binary body."""

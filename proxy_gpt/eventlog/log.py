@@ -37,13 +37,14 @@ class EventLog:
         self.thread = threading.Thread(target=self._run, name="event-shipper", daemon=True)
         self.thread.start()
 
-    def intend(self, record):
+    def intend(self, record, presumed):
         """The request is about to go upstream: from here on it has a row, whatever happens to this process.
 
-        Raises Unavailable when that cannot be promised.
+        `presumed` are columns that only count if the process does not live to know better. Raises Unavailable when a row
+        cannot be promised.
         """
         try:
-            self.journal.intend(record.id, record.row())
+            self.journal.intend(record.id, record.row(**presumed))
         except OSError as error:
             raise Unavailable(NO_ROOM) from error
 

@@ -55,9 +55,14 @@ class Record:
         """Take the time: the last byte is out."""
         self.duration = round(time.perf_counter() - self.started, 6)
 
-    def row(self):
-        """The values in the order of COLUMNS. PostgreSQL takes no NUL, and anybody may send one."""
-        values = [getattr(self, name) for name in COLUMNS]
+    def fill(self, columns):
+        """Take the values of some columns."""
+        for name, value in columns.items():
+            setattr(self, name, value)
+
+    def row(self, **presumed):
+        """The values in the order of COLUMNS, or those `presumed`. PostgreSQL takes no NUL, and anybody may send one."""
+        values = [getattr(self, name) if name not in presumed else presumed[name] for name in COLUMNS]
         return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
 
 

@@ -1,12 +1,12 @@
-"""Moves events from journals into the events table, in batches, each event once."""
+"""Moves events from journals into the events table, in batches, each event once, and adds up what they used."""
 import logging
 import shutil
 import sqlite3
 
 import psycopg2
 
-from proxy_gpt.eventlog import journal
-from proxy_gpt.eventlog.record import COLUMNS, Outcome
+from proxy_gpt.eventlog import journal, rollup
+from proxy_gpt.eventlog.record import COLUMNS, DEFAULTS, Outcome
 from proxy_gpt.models import Event
 
 BATCH_BYTES = 256 << 10  # journal read at once: bounds memory and the time a transaction takes
@@ -70,10 +70,16 @@ class Shipper:
                 logger.error("The database refuses the event %s (%s): it is lost.", rows[0][0], type(error).__name__)
 
     def _insert_all(self, rows):
-        if rows:
-            with self.database.connection_context(), self.database.atomic():
+        if not rows:
+            return
+        with self.database.connection_context(), self.database.atomic():
+            cursor, statement, new = self.database.cursor(), self._statement(), []
+            for row in rows:
                 # An event that is there already came before a kill: the journal is read again, the row stays one.
-                self.database.cursor().executemany(self._statement(), rows)
+                cursor.execute(statement, row)
+                if cursor.rowcount == 1:
+                    new.append(row)
+            rollup.add(cursor, new)
 
     def _statement(self):
         sql, _ = Event.insert(dict.fromkeys(COLUMNS)).on_conflict_ignore().sql()
@@ -105,6 +111,7 @@ def outcomes(lines, intents=None):
             kind, row = journal.parse(line)
         except ValueError:  # torn by the kill: its intent, a line before, tells the story
             continue
+        row += [DEFAULTS[name] for name in COLUMNS[len(row) :]]  # an older version wrote it: new columns come last
         if kind == journal.OUTCOME:
             rows.append(row)
         if intents is not None:

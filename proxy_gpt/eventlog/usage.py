@@ -11,6 +11,7 @@ USAGE = re.compile(rb'"usage"\s*:\s*\{')
 MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]{1,254})"|name="?model"?\r\n\r\n([^\r\n]{1,254})\r\n')
 LONGEST = 4096  # bytes of a usage object
 OVERLAP = 64  # bytes kept of a chunk, for a key that is cut by its end
+MOST = 1 << 32  # tokens or seconds of one call; no sum of them comes near what a database's integer holds
 CANDIDATES = 4  # usage objects remembered; the last that is one counts
 _decode = json.JSONDecoder().raw_decode
 
@@ -53,9 +54,10 @@ def read_usage(text):
         "output_tokens": _count(usage, "completion_tokens", "output_tokens"),
         "cached_tokens": _detail(usage, "cached_tokens", "prompt_tokens_details", "input_tokens_details"),
         "reasoning_tokens": _detail(usage, "reasoning_tokens", "completion_tokens_details", "output_tokens_details"),
-        "seconds": _count(usage, "seconds"),
     }
-    return {name: value for name, value in columns.items() if value is not None}
+    read = {name: int(value) for name, value in columns.items() if value is not None}
+    seconds = _count(usage, "seconds")
+    return read if seconds is None else {**read, "seconds": seconds}
 
 
 def read_model(text):
@@ -67,7 +69,7 @@ def read_model(text):
 def _count(usage, *names):
     for name in names:
         value = usage.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1 << 62:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < MOST:
             return value
     return None
 

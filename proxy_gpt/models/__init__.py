@@ -6,9 +6,11 @@ from proxy_gpt.models.base import Moment, proxy
 from proxy_gpt.models.chats import Chat, ChatUser, Message, Status
 from proxy_gpt.models.log import Event
 from proxy_gpt.models.people import LONGEST_KEY, Session, Team, TeamMember, User
+from proxy_gpt.models.usage import UsageDay
 
-TABLES = (User, Session, Team, TeamMember, Chat, ChatUser, Message, Event)
+TABLES = (User, Session, Team, TeamMember, Chat, ChatUser, Message, Event, UsageDay)
 
 __all__ = [
-    "LONGEST_KEY", "TABLES", "Chat", "ChatUser", "Event", "Message", "Moment", "Session", "Status", "Team", "TeamMember", "User", "proxy",
+    "LONGEST_KEY", "TABLES", "Chat", "ChatUser", "Event", "Message", "Moment", "Session", "Status", "Team", "TeamMember", "UsageDay",
+    "User", "proxy",
 ]  # fmt: skip

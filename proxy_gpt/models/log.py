@@ -32,6 +32,9 @@ class Event(Table):
     upstream_request_id = CharField(254, default="")
     bytes_in = BigIntegerField(default=0)
     bytes_out = BigIntegerField(default=0)
+    team_id = CharField(36, null=True)  # the team that the call is charged to
+    usage = CharField(12, default="")  # how the tokens are known: see `eventlog.metering`; "" where nothing was used
+    cost = BigIntegerField(null=True)  # billionths of the price table's currency; null where there is no price or no count
 
     class Meta:
         table_name = "events"

@@ -3,10 +3,14 @@ import hashlib
 import secrets
 from datetime import timedelta
 
+from peewee import JOIN
+
 from proxy_gpt import clock
 from proxy_gpt.db import connection
 from proxy_gpt.errors import NotFound
-from proxy_gpt.models import Session, User
+from proxy_gpt.models import Session, TeamMember, User
+
+MOST_TEAMS = 1000  # that a caller is known to be in; of further ones the table must be asked
 
 
 @connection()
@@ -21,6 +25,15 @@ def open_one(user, days):
 def find(token_digest):
     """The session with its user, in one query; None when it has ended or its user is disabled."""
     return Session.select(Session, User).join(User).where(Session.digest == token_digest, *_in_use()).first()
+
+
+@connection()
+def find_with_teams(token_digest):
+    """What `find` finds, as (user id, username key, expiry, ids of the user's teams, first joined first), in one query too."""
+    query = Session.select(User.id, User.username_key, Session.expires_at, TeamMember.team).join(User)
+    query = query.join(TeamMember, JOIN.LEFT_OUTER, on=(TeamMember.user == User.id)).where(Session.digest == token_digest, *_in_use())
+    rows = list(query.order_by(TeamMember.created_at, TeamMember.id).limit(MOST_TEAMS).tuples())
+    return (*rows[0][:3], tuple(team_id for *_, team_id in rows if team_id)) if rows else None
 
 
 @connection()

@@ -21,7 +21,7 @@ def seen_by(user_id, team_id, field="id"):
     """The team, if the user is a member. Raises NotFound otherwise, whether or not there is such a team."""
     team = Team.get_or_none(Team.id == team_id)
     if team is None or not TeamMember.select().where(TeamMember.team == team_id, TeamMember.user == user_id).exists():
-        raise NotFound("There is no such team.", field)
+        raise NotFound(f"There is no such team, or you are not in it: '{field}' must be the id of one of yours.", field)
     return team
 
 

@@ -15,6 +15,7 @@ class Call:
         self.watched = None if client is None else watch.add(client, self)
         self.socket = None
         self.gone = False
+        self.reached = False  # whether there was a connection to send it on
         self.stopped = False  # it was not the caller who left
 
     def connected(self, upstream_socket):
@@ -22,6 +23,7 @@ class Call:
         self.socket = upstream_socket
         if self.gone:
             raise ClientGone("The caller left.")
+        self.reached = True
 
     def disconnected(self):
         """Called before the upstream's connection is given back: from then on it may serve somebody else's call."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 HOP_BY_HOP = frozenset(("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
                         "te", "trailer", "transfer-encoding", "upgrade"))  # fmt: skip
 NOT_UPSTREAM = HOP_BY_HOP | {
-    "host", "cookie", "authorization", "api-key", "forwarded", "content-length",
+    "host", "cookie", "authorization", "api-key", "forwarded", "content-length", "x-proxy-team",
     "expect",  # gunicorn has answered it
 }  # fmt: skip
 ORGANIZATION = frozenset(("openai-organization", "openai-project"))  # steer the shared key's billing
