@@ -60,5 +60,5 @@ def open_database(creates):
 def _what():
     """(endpoint, params) for the event of the current command."""
     context = click.get_current_context()
-    given = {name: value for name, value in context.params.items() if value not in (None, False, "") and name not in SECRET}
-    return f"proxy-admin {context.info_name}", urlencode(given)
+    given = {name: value for name, value in context.params.items() if value not in (None, False, "", ()) and name not in SECRET}
+    return f"proxy-admin {context.info_name}", urlencode(given, doseq=True)

@@ -4,7 +4,7 @@ import sys
 import click
 import peewee
 
-from admin_cli import chats, doors, schema, users
+from admin_cli import chats, doors, schema, usage, users
 from admin_cli.output import printable
 from proxy_gpt.errors import ProxyError, SettingError
 
@@ -45,7 +45,7 @@ def main(context, database):
     context.obj = database
 
 
-for command in (*users.COMMANDS, *doors.COMMANDS, *chats.COMMANDS, *schema.COMMANDS):
+for command in (*users.COMMANDS, *doors.COMMANDS, *chats.COMMANDS, *usage.COMMANDS, *schema.COMMANDS):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ def print_json(value):
     click.echo(json.dumps(value, indent=2))
 
 
-def print_table(rows, names):
-    """Print a line for each row (a dictionary) below a line of titles."""
+def print_table(rows, names, numbers=0):
+    """Print a line for each row (a dictionary) below a line of titles; the last columns, so many, are numbers."""
     titles = [name.removesuffix("_at").replace("_", " ").upper() for name in names]
-    _print_aligned([[printable(row[name]) for name in names] for row in rows], titles)
+    _print_aligned([[printable(row[name]) for name in names] for row in rows], titles, numbers)
 
 
 def print_fields(row):
@@ -30,10 +30,11 @@ def print_fields(row):
     _print_aligned([[name.replace("_", " "), printable(value)] for name, value in row.items()])
 
 
-def _print_aligned(lines, titles=()):
+def _print_aligned(lines, titles=(), numbers=0):
     from tabulate import tabulate  # here, since --help and --json do without
 
-    table = tabulate(lines, titles, tablefmt="plain", disable_numparse=True)
+    sides = ["left"] * (len(titles) - numbers) + ["right"] * numbers if lines else ()
+    table = tabulate(lines, titles, tablefmt="plain", disable_numparse=True, colalign=sides)
     click.echo("\n".join(line.rstrip() for line in table.splitlines()))
 
 

@@ -7,7 +7,7 @@ from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
 from proxy_gpt import auth, cross_site, db, events, upkeep
-from proxy_gpt.api import chat, docs, health, prompt, stream, team, user, v1
+from proxy_gpt.api import chat, docs, health, prompt, stream, team, usage, user, v1
 from proxy_gpt.attempts import Attempts
 from proxy_gpt.auth import Callers
 from proxy_gpt.cache import MemoryCache, RedisCache
@@ -96,7 +96,7 @@ def create_app(settings, meter=None):
     app.before_request(events.begin)
     cross_site.share(app, settings.cors_origins)
     app.before_request(auth.require_session)
-    for group in (v1, user, chat, prompt, stream, team, docs, health):
+    for group in (v1, user, chat, prompt, stream, team, usage, docs, health):
         app.register_blueprint(group.blueprint)
     app.after_request(events.attach)
     app.register_error_handler(ProxyError, answer_error)

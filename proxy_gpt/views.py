@@ -90,5 +90,20 @@ def team(row):
     return {"id": row.id, "name": row.name, "description": row.description, "owner_id": row.owner_id, **_times(row)}
 
 
+def usage(report, currency):
+    """What was used (a `rules.usage.Report`), with its costs in units of the currency."""
+    lines = [{**line, "cost": float(money(line["cost"]))} for line in (*report.lines, report.total)]
+    return {
+        "by": list(report.by), "since": report.since, "until": report.until, "currency": currency,
+        "usage": lines[:-1], "total": lines[-1],
+    }  # fmt: skip
+
+
+def money(billionths):
+    """An amount as text, without zeros at its end."""
+    whole, part = divmod(billionths, 10**9)
+    return f"{whole}.{part:09d}".rstrip("0").rstrip(".")
+
+
 def _times(row):
     return {"created_at": clock.to_text(row.created_at), "updated_at": clock.to_text(row.updated_at)}

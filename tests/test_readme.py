@@ -13,7 +13,8 @@ from tests.test_settings import setting_names
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text()
 ENDPOINT = re.compile(
-    r"(?:(?<![\w.])|(?<=localhost:8080))/(?:(?:user|chat|team|v1|docs)/[\w/*]+|openapi\.json|docs\b|healthz\b|readyz\b|metrics\b)"
+    r"(?:(?<![\w.])|(?<=localhost:8080))/"
+    r"(?:(?:user|chat|team|v1|docs)/[\w/*]+|openapi\.json|docs\b|healthz\b|readyz\b|metrics\b|usage(?![\w.]))"
 )
 
 

@@ -59,6 +59,10 @@ POST  /team/members/remove   team_id={team} user_ids={alice}                   4
 GET   /openapi.json                                                            200  200    200    200
 GET   /docs                                                                    200  200    200    200
 GET   /docs/start.js                                                           200  200    200    200
+GET   /usage                                                                   200  200    200    401
+POST  /usage                 by=user                                           400  400    400    401
+GET   /usage                 team_id={team}                                    200  403    404    401
+POST  /usage                 team_id={team} by=user                            200  403    404    401
 
 GET   /v1/models                                                               200  200    200    401
 POST  /v1/chat/completions                                                     200  200    200    401

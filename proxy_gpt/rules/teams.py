@@ -17,6 +17,15 @@ def of(user_id):
 
 
 @connection()
+def by_id(team_id):
+    """The team, for the operator. Raises NotFound."""
+    team = Team.get_or_none(Team.id == team_id)
+    if team is None:
+        raise NotFound(f"There is no team with the id '{team_id}'.", "team")
+    return team
+
+
+@connection()
 def seen_by(user_id, team_id, field="id"):
     """The team, if the user is a member. Raises NotFound otherwise, whether or not there is such a team."""
     team = Team.get_or_none(Team.id == team_id)
@@ -26,9 +35,9 @@ def seen_by(user_id, team_id, field="id"):
 
 
 @connection()
-def owned_by(user_id, team_id):
+def owned_by(user_id, team_id, field="id"):
     """The team, if the user owns it. Raises NotFound for strangers, Forbidden for other members."""
-    team = seen_by(user_id, team_id)
+    team = seen_by(user_id, team_id, field)
     if team.owner_id != user_id:
         raise Forbidden("Only the owner of the team may do this. Ask the user whose id is the team's owner_id.")
     return team

@@ -1,0 +1,72 @@
+"""The command about what was used."""
+import csv
+import sys
+
+import click
+
+from admin_cli.action import action, recorded
+from admin_cli.output import json_option, print_json, print_table
+from proxy_gpt import views
+from proxy_gpt.config import load_prices
+from proxy_gpt.prices import Prices
+from proxy_gpt.rules import teams, usage, users
+
+SHOWN = {
+    "requests": "requests", "input": "input_tokens", "cached": "cached_tokens", "output": "output_tokens", "reasoning": "reasoning_tokens",
+    "seconds": "seconds", "cost": "cost", "estimated": "estimated", "unknown": "unknown", "unpriced": "unpriced",
+}  # fmt: skip
+
+
+@click.command("usage")
+@click.option("--by", type=click.Choice(tuple(usage.BY)), multiple=True, help="What has a line; give it again for more. Default: user.")
+@click.option("--since", metavar="DAY", default="", help="The first day: YYYY-MM-DD, or 7d for the last seven days. Default: 30d.")
+@click.option("--until", metavar="DAY", default="", help="The last day. Default: today. Days are those of UTC.")
+@click.option("--user", metavar="ID|USERNAME", help="Only what this user used.")
+@click.option("--team", metavar="ID", help="Only what this team was charged with.")
+@click.option("--model", help="Only what was used of this model.")
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@action()
+def show_usage(by, since, until, user, team, model, as_json, as_csv):
+    """Show what was used: requests, tokens, cost, and of how many requests these are estimated, unknown or without a price."""
+    if as_json and as_csv:
+        raise click.UsageError("Give --json or --csv, not both.")
+    currency = Prices.load(load_prices()).currency
+    with recorded("Showed what was used."):
+        user_id = user and users.by_id_or_name(user).id
+        team_id = team and teams.by_id(team).id
+        report = usage.of_all(by or ("user",), since, until, user=user_id, team=team_id, model=model)
+    if as_json:
+        print_json(views.usage(report, currency))
+    elif as_csv:
+        _print_csv(report, currency)
+    else:
+        _print_table(report, currency)
+
+
+def _print_csv(report, currency):
+    lines = views.usage(report, currency)["usage"]
+    writer = csv.DictWriter(sys.stdout, [*_keys(report), *SHOWN.values()], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+
+
+def _print_table(report, currency):
+    shown = {f"cost {currency}" if title == "cost" else title: name for title, name in SHOWN.items()}
+    lines = [_line(line, report, shown) for line in (*report.lines, {report.by[0]: "total", **report.total})]
+    print_table(lines, [*_keys(report), *shown], numbers=len(shown))
+    click.echo(f"From {report.since} to {report.until}, in UTC.", err=True)
+
+
+def _line(line, report, shown):
+    """A line of the table: its keys, and its sums by their titles."""
+    sums = {title: views.money(line[name]) if name == "cost" else line[name] for title, name in shown.items()}
+    return {**{key: line.get(key, "") for key in _keys(report)}, **{title: f"{value:g}" if title == "seconds" else value for title, value in sums.items()}}
+
+
+def _keys(report):
+    """What tells the lines apart: ids, with the names beside them."""
+    return [key for name in report.by for key in ((name, f"{name}_name") if name in ("user", "team") else (name,))]
+
+
+COMMANDS = (show_usage,)
