@@ -43,6 +43,7 @@ class Settings:
     log_body_bytes: int = 16384
     journal_dir: str = "proxy-journal"
     prices: str = ""
+    include_usage: bool = False
     drain_seconds: int = 20
     models: tuple = (("gpt-3", "gpt-4o-mini"), ("gpt-4", "gpt-4o"))
 
@@ -83,6 +84,7 @@ def load(environ=None, folder="."):
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
         prices=read.text("PRICES"),
+        include_usage=read.switch("INCLUDE_USAGE"),
         drain_seconds=read.number("DRAIN_SECONDS", 20, least=0, most=3600),
         models=read.pairs("MODELS", "gpt-3=gpt-4o-mini,gpt-4=gpt-4o"),
     )

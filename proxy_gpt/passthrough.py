@@ -33,10 +33,11 @@ class Exchange(Call):
         self.most = settings.max_upload_mb << 20  # bytes of an upload
         self.answer = None
         self.uploaded = self.downloaded = None
+        self.stripper = None  # of the usage that the caller did not ask for
         self.all_sent = self.all_read = False  # the body of the request, that of the answer
 
-    def upload(self, stream, length, content_type, encoding):
-        """The caller's body for the upstream: None, bytes when it is short, else pieces as they arrive. Raises TooLarge."""
+    def upload(self, stream, length, content_type, encoding, short=PIECE):
+        """The caller's body for the upstream: None, bytes when it is as short as that, else pieces as they arrive. Raises TooLarge."""
         if not stream or length == 0:
             self.all_sent = True
             return None
@@ -44,7 +45,7 @@ class Exchange(Call):
             raise self._too_large()
         self.uploaded = Capture(content_type, encoding, self.limit, *(self.meter.request_readers() if self.meter else ()))
         pieces = self._upload_pieces(stream, length)
-        return b"".join(pieces) if length is not None and length <= PIECE else pieces
+        return b"".join(pieces) if length is not None and length <= short else pieces
 
     def _upload_pieces(self, stream, left):
         while left is None or left > 0:
@@ -77,6 +78,8 @@ class Exchange(Call):
             raise UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
         readers = self.meter.answer_readers() if self.meter else ()
         self.downloaded = Capture(answer.header("content-type"), answer.header("content-encoding"), self.limit, *readers)
+        if not answer.header("content-type").startswith(EVENT_STREAM) or answer.header("content-encoding"):
+            self.stripper = None  # an answer that was compressed though nobody asked for that passes as it is
         if method == "HEAD" or answer.status in BODYLESS:
             self.record.settle(Outcome.COMPLETE)
 
@@ -91,17 +94,22 @@ class Exchange(Call):
                 if not self.downloaded.size:
                     self.record.take_first_byte()
                 self.downloaded.feed(piece)
-                yield piece
+                yield piece if self.stripper is None else self.stripper.feed(piece)
         except ProxyError as error:
             error = self.reason(error)
             if isinstance(error, ClientGone):
                 return
             self.record.settle(error.outcome, error.message)
+            yield self._held_back()
             yield from self._broken_off(error)
             return
+        yield self._held_back()
         if not self.gone:
             self.all_read = True
             self.record.settle(Outcome.COMPLETE)
+
+    def _held_back(self):
+        return b"" if self.stripper is None else self.stripper.end()
 
     def reason(self, error):
         """Why the call ended: not by the upstream, where it was we who cut it."""
@@ -138,7 +146,7 @@ class Exchange(Call):
             record.bytes_in = self.uploaded.size
             record.request = self.uploaded.text()
         if self.downloaded:
-            record.bytes_out = self.downloaded.size
+            record.bytes_out = self.downloaded.size - (self.stripper.taken if self.stripper else 0)
             record.response = self.downloaded.text()
         if self.meter and self._was_let_through():
             record.fill(self.meter.columns(record.model, self.all_read))

@@ -38,6 +38,7 @@ BAD = {
     ),
     "REDIS_SKIP_VERIFY": ("maybe",),
     "ALLOW_ORGANIZATION": ("maybe", "2", "truee"),
+    "INCLUDE_USAGE": ("maybe", "2"),
     "TRUSTED_PROXIES": ("x", "1.2.3", "10.0.0.0/33", "1.2.3.4, x", "**"),
     "REDIRECT_HOSTS": ("https://h", "h/x", "a b", "h:x", "a@h", "*"),
     "CORS_ORIGINS": ("*", "app.example", "https://app.example/", "https://app.example/x", "https://", "://h", "https://a b", "https://a@h", "https://h:x", "null"),
@@ -71,6 +72,7 @@ GOOD = {
     "SIGNUP": [("CLOSED", {"signup": "closed"}), ("", {"signup": "open"})],
     "MODELS": [("a=b, c = d", {"models": (("a", "b"), ("c", "d"))})],
     "JOURNAL_DIR": [("/a b", {"journal_dir": "/a b"})],
+    "INCLUDE_USAGE": [("on", {"include_usage": True}), ("", {"include_usage": False})],
     "PRICES": [("/a b", {"prices": "/a b"})],  # what is in the file is looked at later, see test_prices
     **{name: [(str(edge), {}) for edge in edges] for name, edges in NUMBERS.items()},
 }  # fmt: skip

@@ -2,11 +2,12 @@
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.routing import BaseConverter, Rule
 
+from proxy_gpt import include_usage
 from proxy_gpt.answers import answers
 from proxy_gpt.auth import charged_team
 from proxy_gpt.errors import MethodRefused, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout
 from proxy_gpt.eventlog.metering import Meter
-from proxy_gpt.passthrough import Exchange
+from proxy_gpt.passthrough import PIECE, Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
 
@@ -76,10 +77,14 @@ def _ask(proxy, exchange, environ, path, query):
     chunked = environ.get("HTTP_TRANSFER_ENCODING")
     if chunked and chunked.lower() != "chunked":  # "gzip, chunked", of which gunicorn undoes the chunks alone
         raise UnsupportedCoding("The only Transfer-Encoding of a body that is read is 'chunked'. Compression is a Content-Encoding.")
+    includes = proxy.settings.include_usage and environ["REQUEST_METHOD"] == "POST" and path in include_usage.PATHS
     body = exchange.upload(
         environ["wsgi.input"] if length or chunked else None,
-        length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"),
+        length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE,
     )  # fmt: skip
+    if includes and isinstance(body, bytes):
+        body = _include_usage(exchange, sent, body)
+        length = len(body)
     proxy.log.intend(g.event, exchange.presumed())
     try:
         answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
@@ -87,6 +92,16 @@ def _ask(proxy, exchange, environ, path, query):
         raise exchange.reason(error) from error
     exchange.answered(answer, environ["REQUEST_METHOD"])
     return answer
+
+
+def _include_usage(exchange, sent, body):
+    """The body that makes the upstream report its usage too, with what is needed to keep that from the caller."""
+    changed = include_usage.with_usage(body)
+    if changed is None:
+        return body
+    exchange.stripper = include_usage.Stripper()
+    sent.pop("Accept-Encoding", None)  # the answer must be readable
+    return changed
 
 
 def _response_headers(answer):
