@@ -16,6 +16,8 @@ RESPONSE_USAGE = {
 }  # fmt: skip
 EMBEDDING_USAGE = {"prompt_tokens": 5, "total_tokens": 5}
 SECONDS_USAGE = {"type": "duration", "seconds": 12}
+SOUND_USAGE = {"type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14}, "output_tokens": 45, "total_tokens": 59}
+RUN_USAGE = {"prompt_tokens": 20, "completion_tokens": 11, "total_tokens": 31, "prompt_token_details": {"cached_tokens": 0}}
 IMAGE_USAGE = {"input_tokens": 50, "output_tokens": 1056, "total_tokens": 1106,
                "input_tokens_details": {"text_tokens": 50, "image_tokens": 0}}  # fmt: skip
 COMMON = ("x-request-id: req_fake", "openai-processing-ms: 7", "openai-version: 2020-10-01",
@@ -78,6 +80,37 @@ def chat(question):
     return events(*chunks)
 
 
+def completion(question):
+    """A legacy completion, whole or in words."""
+    asked = json.loads(question.body)
+    base = {"id": "cmpl-fake", "object": "text_completion", "created": 1700000000, "model": MODEL}
+    choice = {"index": 0, "text": "Once", "logprobs": None, "finish_reason": "stop"}
+    if not asked.get("stream"):
+        return jsonly({**base, "choices": [choice], "usage": CHAT_USAGE})
+    with_usage = (asked.get("stream_options") or {}).get("include_usage")
+    return events({**base, "choices": [choice]}, *([{**base, "choices": [], "usage": CHAT_USAGE}] if with_usage else ()))
+
+
+def stored_chat(question):
+    """A chat completion that was kept, as it was answered then."""
+    return jsonly({"id": "chatcmpl-fake", "object": "chat.completion", "model": MODEL, "choices": [], "usage": CHAT_USAGE})
+
+
+def stored_response(question):
+    """A response that was kept, as it was answered then."""
+    return jsonly({"id": "resp_fake", "object": "response", "status": "completed", "model": MODEL, "output": [], "usage": RESPONSE_USAGE})
+
+
+def run(question):
+    """A run of an assistant: in the background, or as typed events."""
+    begun = {"id": "run_fake", "object": "thread.run", "status": "queued", "model": MODEL, "usage": None}
+    if not json.loads(question.body).get("stream"):
+        return jsonly(begun)
+    frames = [("thread.run.created", begun), ("thread.run.completed", {**begun, "status": "completed", "usage": RUN_USAGE})]
+    start = head("200 OK", "Content-Type: text/event-stream; charset=utf-8", "Transfer-Encoding: chunked", *COMMON)
+    return start + chunked(*(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode() for name, data in frames), b"event: done\ndata: [DONE]\n\n", b"")
+
+
 def response(question):
     """The Responses API, whole or as typed events."""
     asked = json.loads(question.body)
@@ -87,6 +120,8 @@ def response(question):
             "tool_choice": "auto", "parallel_tool_calls": True}  # fmt: skip
     begun = {**base, "status": "in_progress", "output": [], "usage": None}
     done = {**base, "status": "completed", "output": [item], "usage": RESPONSE_USAGE, "metadata": {}}
+    if asked.get("background"):
+        return jsonly({**begun, "status": "queued"})
     if not asked.get("stream"):
         return jsonly(done)
     delta = {"item_id": "msg_fake", "output_index": 0, "content_index": 0, "logprobs": []}
@@ -105,7 +140,8 @@ def embeddings(question):
 
 
 def transcription(question):
-    return jsonly({"text": "Hello.", "usage": SECONDS_USAGE})
+    """Billed by seconds with whisper-1, else by tokens."""
+    return jsonly({"text": "Hello.", "usage": SECONDS_USAGE if b"whisper-1" in question.body else SOUND_USAGE})
 
 
 def speech(question):
@@ -125,7 +161,13 @@ ROUTES = (
     (r"/models", "GET", models),
     (r"/models/[^/]+", "GET", model),
     (r"/chat/completions", "POST", chat),
+    (r"/chat/completions/[^/]+", "GET", stored_chat),
+    (r"/chat/completions/[^/]+", "POST", stored_chat),
+    (r"/completions", "POST", completion),
     (r"/responses", "POST", response),
+    (r"/responses/[^/]+", "GET", stored_response),
+    (r"/responses/[^/]+/cancel", "POST", stored_response),
+    (r"/threads/[^/]+/runs", "POST", run),
     (r"/embeddings", "POST", embeddings),
     (r"/audio/transcriptions", "POST", transcription),
     (r"/audio/speech", "POST", speech),
