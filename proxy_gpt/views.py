@@ -49,6 +49,18 @@ CHAT = Shape("Chat", "A chat, as its participants see it.", {
     "id": ID, "name": TEXT, "model": TEXT, "system": TEXT, "user_id": {**ID, "description": "Its owner."}, "team_id": or_null(ID), **TIMES,
 })  # fmt: skip
 TEAM = Shape("Team", "A team, as its members see it.", {"id": ID, "name": TEXT, "description": TEXT, "owner_id": ID, **TIMES})
+USED = Shape("Used", "What was used, with the keys that were asked for: a day, an id and its name, a model.", {
+    "requests": NUMBER, "input_tokens": NUMBER, "cached_tokens": {**NUMBER, "description": "These are among the input tokens."},
+    "output_tokens": NUMBER, "reasoning_tokens": {**NUMBER, "description": "These are among the output tokens."},
+    "seconds": {"type": "number", "description": "Of sound."}, "cost": {"type": "number", "description": "In the currency."},
+    "estimated": {**NUMBER, "description": "Requests whose tokens are estimated."},
+    "unknown": {**NUMBER, "description": "Requests whose tokens are not known, and not among the sums."},
+    "unpriced": {**NUMBER, "description": "Requests that are not in the cost."},
+})  # fmt: skip
+REPORT = Shape("UsageReport", "What was used in these days, a line for each combination of the keys.", {
+    "by": {"type": "array", "items": TEXT}, "since": {**TEXT, "format": "date"}, "until": {**TEXT, "format": "date"}, "currency": TEXT,
+    "usage": [USED], "total": USED,
+})  # fmt: skip
 
 
 def message(row):

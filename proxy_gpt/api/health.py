@@ -8,10 +8,12 @@ import hmac
 from flask import Blueprint, Response, current_app, g, request
 
 from proxy_gpt import auth, events
+from proxy_gpt.answers import answers
 from proxy_gpt.errors import Forbidden, NotReady, Unauthorized
 from proxy_gpt.metrics import exposition
 from proxy_gpt.preflight import is_loopback
 from proxy_gpt.readiness import OK, missing
+from proxy_gpt.views import TEXT
 
 blueprint = Blueprint("health", __name__)
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")  # what a proxy in front adds, or passes on
@@ -20,6 +22,7 @@ FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")  # what a proxy
 @blueprint.get("/healthz")
 @auth.open_to_everyone
 @events.audited(events.PROBE)
+@answers({"status": TEXT})
 def healthz():
     """The process lives. No store is asked: one that is away is no reason to start this process anew."""
     return {"status": "ok"}
@@ -28,6 +31,7 @@ def healthz():
 @blueprint.get("/readyz")
 @auth.open_to_everyone
 @events.audited(events.PROBE)
+@answers({"status": {**TEXT, "enum": ["ready", "degraded"]}, "checks": {"type": "object", "additionalProperties": TEXT}}, NotReady)
 def readyz():
     """Whether requests should be sent here. Raises NotReady, naming the first thing that is missing as `param`."""
     states = current_app.extensions["proxy"].readiness.look()
@@ -40,6 +44,7 @@ def readyz():
 @blueprint.get("/metrics")
 @auth.open_to_everyone  # `require_scraper` looks who it is: Prometheus is no user
 @events.audited(events.PROBE)
+@answers(TEXT, Forbidden, kind="text/plain", others={401: {"description": "It wants the token of the setting METRICS_TOKEN."}})
 def metrics():
     """The numbers of all workers of this server, in the text that Prometheus reads."""
     process = current_app.extensions["proxy"]
