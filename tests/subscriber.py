@@ -1,4 +1,5 @@
 """Those who listen to a chat, each in a thread of its own: over server-sent events and over a WebSocket."""
+import contextlib
 import json
 import queue
 import socket
@@ -60,10 +61,12 @@ class EventSource(Listener):
             elif line == b": ping\n":
                 self.pings += 1
         self.closed.set()
+        self.connection.close()  # a server that stops would wait for its next request
 
     def close(self):
         """Leave."""
-        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(AttributeError, OSError):  # it has ended already
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(5)
         self.connection.close()
 

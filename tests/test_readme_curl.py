@@ -49,6 +49,6 @@ def test_every_line_works_from_the_first_to_the_last(start):
     assert SIGN_UP in README
     answers = {line: reader.type(line) for line in [SIGN_UP, *curl_lines(section("Use it"))[1:], *curl_lines(section("Endpoints"))]}
     called = {re.search(r"8080(/[a-z/]+)", line)[1] for line in answers}
-    assert routes() - called == {"/v1/*", "/chat/stream"}
+    assert routes() - called == {"/v1/*", "/chat/stream", "/openapi.json", "/docs", "/docs/*"}
     replies = [answer["reply"] for answer in answers.values() if "reply" in answer]
     assert replies == ["You said: tell me about spain", "", ""]

@@ -224,6 +224,7 @@ def test_when_the_server_stops_subscribers_are_sent_on_and_replies_are_kept_as_f
     upstream.script(HEAD + piece("half"), threading.Event())
     alice.ask("/chat/prompt", id=chat, prompt="hello", stream="true")
     listener.next()
+    alice.close()  # else the server waits some seconds for her next request
     server.process.terminate()
     assert seconds_until(listener.closed, within=3) < 3
     assert listener.close_code in (1001, None)
@@ -244,6 +245,7 @@ def test_a_reply_that_ends_within_the_drain_is_whole(start, database, upstream):
     listener = EventSource(alice, chat)
     alice.ask("/chat/prompt", id=chat, prompt="count", stream="true")
     listener.next()
+    alice.close()  # else the server waits some seconds for her next request
     server.process.terminate()
     assert listener.closed.wait(5)
     go_on.set()
