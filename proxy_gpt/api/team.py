@@ -31,7 +31,9 @@ def create():
     """Make a team, with the caller as its owner, and others in it."""
     form = fields.read()
     people = users.named(**named(form)) if any(named(form).values()) else ()
-    return views.team(teams.create(g.caller.user_id, form.name, form.description or "", people))
+    team = teams.create(g.caller.user_id, form.name, form.description or "", people)
+    forget_callers()
+    return views.team(team)
 
 
 @blueprint.route("/read", methods=READ)
@@ -60,6 +62,7 @@ def delete():
     identity = fields.read().id
     chat_ids = chats.ids_of_team(identity)
     teams.delete(g.caller.user_id, identity)
+    forget_callers()
     for chat_id in chat_ids:
         proxy().contexts.forget(chat_id)
     tell(chat_ids)
@@ -91,6 +94,7 @@ def add_members():
     form = fields.read()
     team = teams.owned_by(g.caller.user_id, form.id)
     teams.add(g.caller.user_id, team.id, users.named(**named(form)))
+    forget_callers()
     return {}
 
 
@@ -102,6 +106,7 @@ def remove_members():
     form = fields.read()
     team = teams.seen_by(g.caller.user_id, form.id)
     teams.remove(g.caller.user_id, team.id, users.named(**named(form)))
+    forget_callers()
     tell(chats.ids_of_team(team.id))
     return {}
 
@@ -109,6 +114,11 @@ def remove_members():
 def named(form):
     """The users a request names, by the field they are named in."""
     return {"user_ids": form.user_ids, "usernames": form.usernames, "user_id": form.user_id}
+
+
+def forget_callers():
+    """Who is in which team has changed, and callers remember theirs: here it counts at once, elsewhere in half a second."""
+    proxy().callers.clear()
 
 
 def tell(chat_ids):

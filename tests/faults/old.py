@@ -21,6 +21,10 @@ INSERT INTO chat_users VALUES ('cu1', '{LONG_AGO}', 'c1', 'u2');
 INSERT INTO messages VALUES ('p1', '{LONG_AGO}', 'c1', 'u1', 'hello', 'hi', 'gpt-3', 'false', 'complete', '', 1, 1, 2);
 INSERT INTO messages VALUES ('p2', '{LONG_AGO}', 'c1', NULL, 'you?', '', 'gpt-3', 'true', 'complete', '', 2, NULL, NULL);
 INSERT INTO events VALUES ('e1', '{LONG_AGO}', 'request', '', 'u1', 'GET', '/v1/models', '', 200, 0.5, '', '', '', '', 'complete', NULL, NULL, NULL, NULL, NULL, '', 0, 9);
+INSERT INTO events VALUES ('e2', '{LONG_AGO}', 'request', '', 'u1', 'POST', '/v1/chat/completions', '', 200, 0.5, '', '', '', 'gpt-4o', 'complete', 24, 68, 16, 8, NULL, '', 0, 9);
+INSERT INTO events VALUES ('e3', '{LONG_AGO}', 'request', '', 'u1', 'POST', '/v1/audio/transcriptions', '', 200, 0.5, '', '', '', 'whisper-1', 'complete', NULL, NULL, NULL, NULL, 12, '', 0, 9);
+INSERT INTO events VALUES ('e4', '{LONG_AGO}', 'request', '', 'u1', 'POST', '/v1/chat/completions', '', 200, 0.5, '', '', '', 'gpt-4o', 'complete', 1, 2, NULL, NULL, NULL, '', 0, 9);
+INSERT INTO events VALUES ('e5', '{LONG_AGO}', 'request', '', 'u1', 'GET', '/v1/chat/completions/c', '', 200, 0.5, '', '', '', 'gpt-4o', 'complete', 24, 68, 16, 8, NULL, '', 0, 9);
 """
 
 
