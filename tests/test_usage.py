@@ -129,6 +129,13 @@ def test_without_a_report_the_text_is_estimated(server, eve, upstream, case):
     assert event["cost"] == priced
 
 
+def test_a_model_named_behind_long_messages_is_found(server, eve, upstream):
+    body = {"messages": [{"role": "user", "content": "Hello there " * 10_000}], "model": "gpt-4o"}
+    upstream.script(HANG_UP)
+    event = server.event(send(eve, "/v1/chat/completions", body))
+    assert (event["model"], event["input_tokens"], event["cost"]) == ("gpt-4o", told(body), 2500 * told(body))
+
+
 def test_a_report_before_the_break_is_exact(server, eve, upstream):
     upstream.script(SSE + chunked(WORDS, b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":6}}\n\n'), HANG_UP)
     assert used(server.event(send(eve, "/v1/chat/completions", CHAT)))[:3] == ("exact", 5, 6)

@@ -10,7 +10,7 @@
 import re
 
 from proxy_gpt.eventlog import estimate
-from proxy_gpt.eventlog.usage import UsageFinder
+from proxy_gpt.eventlog.usage import ModelFinder, UsageFinder
 
 EXACT, ESTIMATED, UNKNOWN, NOTHING = "exact", "estimated", "unknown", ""
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "seconds")
@@ -30,7 +30,7 @@ class Meter:
         self.prices = prices
         self.endpoint = endpoint
         self.is_text = TEXT.fullmatch(endpoint) is not None
-        self.finder = UsageFinder()
+        self.finder, self.named = UsageFinder(), ModelFinder()
         self.told, self.said = estimate.Told(), estimate.Said()
 
     @classmethod
@@ -40,7 +40,7 @@ class Meter:
 
     def request_readers(self):
         """What is to be fed the text of the request."""
-        return (self.told,) if self.is_text else ()
+        return (self.told, self.named) if self.is_text else ()
 
     def answer_readers(self):
         """What is to be fed the text of the answer."""
