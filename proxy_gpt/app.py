@@ -17,6 +17,7 @@ from proxy_gpt.chat.prompts import Prompts
 from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
+from proxy_gpt.logs.setup import Log
 from proxy_gpt.metrics.meter import Meter
 from proxy_gpt.prices import Prices
 from proxy_gpt.pubsub import Hub
@@ -44,7 +45,8 @@ class Proxy:
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
         self.meter = meter or Meter(settings)
-        self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted, self.meter.count)
+        self.says = Log(settings.log_format)
+        self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted, self._note)
         self.redis = Link(settings.redis) if settings.redis else None
         self.attempts = Attempts(settings, self.redis)
         self.hub = Hub(self.redis)
@@ -75,6 +77,12 @@ class Proxy:
         """Write down what is left."""
         self.prompts.close(0)
         self.log.close()
+        self.says.close()
+
+    def _note(self, record, kept):
+        self.meter.count(record)
+        if kept:
+            self.says.request(record)
 
 
 def fail_interrupted(ids):

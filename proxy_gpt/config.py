@@ -10,6 +10,7 @@ from proxy_gpt.setting_values import Reader, check_database, check_http_url, che
 OPENAI = "https://api.openai.com"
 EVERY_ADDRESS = "0.0.0.0"
 OPEN, CLOSED = "open", "closed"
+TEXT, JSON, NONE = "text", "json", "none"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Settings:
     answer_timeout: int = 3600
     client_timeout: int = 60
     max_upload_mb: int = 520
+    log_format: str = TEXT
     log_body_bytes: int = 16384
     journal_dir: str = "proxy-journal"
     prices: str = ""
@@ -81,6 +83,7 @@ def load(environ=None, folder="."):
         answer_timeout=read.number("ANSWER_TIMEOUT", 3600, least=1, most=86400),
         client_timeout=read.number("CLIENT_TIMEOUT", 60, least=1, most=3600),
         max_upload_mb=read.number("MAX_UPLOAD_MB", 520, least=1, most=1 << 20),
+        log_format=read.choice("LOG_FORMAT", TEXT, JSON, NONE),
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
         prices=read.text("PRICES"),

@@ -11,6 +11,7 @@ from proxy_gpt import preflight  # noqa: E402
 from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load, many_workers  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
+from proxy_gpt.logs.setup import gunicorn_config  # noqa: E402
 from proxy_gpt.metrics.catalog import Catalog  # noqa: E402
 from proxy_gpt.metrics.cells import Cells  # noqa: E402
 from proxy_gpt.metrics.meter import Meter  # noqa: E402
@@ -37,7 +38,8 @@ forwarder_headers = ""  # nobody may say SCRIPT_NAME or PATH_INFO in a header: w
 header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though the two look the same to WSGI
 limit_request_line = limit_request_field_size = LONGEST_LINE
 limit_request_fields = MOST_HEADERS
-accesslog = None  # the event log is the access log
+accesslog = None  # the lines of `logs` are the access log, and have ids and users
+logconfig_dict = gunicorn_config(settings.log_format)
 proc_name = "proxy-gpt"
 catalog = Catalog(settings.models)
 cells = Cells(catalog.width)  # shared with the workers, who are forked from here
@@ -76,6 +78,7 @@ def child_exit(server, worker):
 
 def post_worker_init(worker):
     """A worker is about to serve: notice when it is told to stop, which gunicorn tells nobody."""
+    worker.wsgi.extensions["proxy"].says.take_over()
     threading.Thread(target=_drain_at_the_end, args=(worker,), name="drain", daemon=True).start()
 
 

@@ -30,4 +30,4 @@ def _in_thread(function, args):
 def _threads():
     from gevent.threadpool import ThreadPool
 
-    return ThreadPool(4)  # passwords take two at the most (see rules/passwords.py), so that the rest need not wait for them
+    return ThreadPool(6)  # passwords take two at the most (see rules/passwords.py), lines that nobody reads two, so that the rest need not wait

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 class EventLog:
     """Where requests are recorded. Open it after the fork: it starts a thread (a greenlet under gevent)."""
 
-    def __init__(self, database, folder, on_interrupted, count):
+    def __init__(self, database, folder, on_interrupted, on_finished):
         self.folder = folder
         self.on_interrupted = on_interrupted  # told the ids of requests that ended with another process
-        self.count = count  # told of each request that is over
+        self.on_finished = on_finished  # told of each request that is over, and whether it is kept
         self.journal = journal.Journal(folder)
         self.shipper = Shipper(database, self.journal)
         self.unwritten = collections.deque(maxlen=MOST_UNWRITTEN)  # (event id, row) for the journal, the oldest first
@@ -51,9 +51,9 @@ class EventLog:
     def finish(self, record, kept=True):
         """The request is over. The answer is out already, so that nothing may go wrong here any more.
 
-        One that is not `kept` is counted, and leaves no event.
+        One that is not `kept` leaves no event.
         """
-        self.count(record)
+        self.on_finished(record, kept)
         if not kept:
             return
         self.unwritten.append((record.id, record.row()))

@@ -1,0 +1,67 @@
+"""Writes lines in a real thread: who reads them may be slow, or stuck, and the requests go on."""
+import collections
+import os
+import threading
+import time
+
+from proxy_gpt import offload
+
+INTERVAL = 0.1  # seconds in which lines gather
+MOST = 2000  # lines that wait; those that come then are left out, and counted
+TOGETHER = 4096  # bytes written at once: a pipe takes so many without mixing them with those of other workers
+
+
+class Writer:
+    """The lines for one descriptor (1 or 2)."""
+
+    def __init__(self, descriptor, tell):
+        self.descriptor = descriptor
+        self.tell = tell  # from a sentence to a line
+        self.lines = collections.deque()
+        self.left_out = 0
+        self.idle = True
+        threading.Thread(target=self._run, name=f"lines to {descriptor}", daemon=True).start()
+
+    def put(self, line):
+        """Write a line soon."""
+        if len(self.lines) >= MOST:
+            self.left_out += 1
+            return
+        self.lines.append(line)
+
+    def close(self, wait=1):
+        """Write what is left, for so many seconds at the most."""
+        deadline = time.monotonic() + wait
+        pause = threading.Event()
+        while (self.lines or not self.idle) and time.monotonic() < deadline:
+            pause.wait(0.01)
+
+    def _run(self):
+        pause = threading.Event()
+        while True:
+            pause.wait(INTERVAL)  # no event from outside: a gevent loop cannot be woken from every thread
+            if self.lines:
+                self.idle = False
+                offload.run(self._write_all)
+                self.idle = True
+
+    def _write_all(self):
+        while self.lines:
+            self._write(self._some())
+        if self.left_out:
+            count, self.left_out = self.left_out, 0
+            self._write(self.tell(f"{count} lines are left out here: they were not taken in time.").encode())
+
+    def _some(self):
+        """The next whole lines, as many as may be written at once, or a longer one."""
+        data = self.lines.popleft().encode("utf-8", "backslashreplace")
+        while self.lines and len(data) + len(self.lines[0]) <= TOGETHER:  # nearly all of it is ASCII
+            data += self.lines.popleft().encode("utf-8", "backslashreplace")
+        return data
+
+    def _write(self, data):
+        try:
+            while data:
+                data = data[os.write(self.descriptor, data) :]
+        except OSError:  # nobody reads any more, or the disk is full: the events have it all
+            self.left_out += data.count(b"\n")
