@@ -3,6 +3,7 @@
 Version 1 is the first one that was published: eight tables. To change the schema, change `models` and write a step, as its
 last one, that brings the tables there; steps that were published are never changed.
 """
+from peewee import BigIntegerField, PostgresqlDatabase
 from playhouse.migrate import SchemaMigrator, SqliteMigrator, migrate
 
 from proxy_gpt.errors import SettingError
@@ -44,7 +45,27 @@ INSERT INTO usage_days SELECT substr(CAST(timestamp AS TEXT), 1, 10), user_id, '
     COALESCE(SUM(cached_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(reasoning_tokens), 0), COALESCE(SUM(seconds), 0),
     0, 0, 0, COUNT(*) FROM events WHERE usage <> '' GROUP BY 1, 2, 3, 4
 """
-STEPS = (users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day)  # a step yields what playhouse.migrate is to do
+
+def events_are_found_by_index(schema):
+    """Version 5. The index of an endpoint's beginning is in the order of its bytes, which is SQLite's own."""
+    collation = ' COLLATE "C"' if isinstance(schema.database, PostgresqlDatabase) else ""
+    yield schema.add_column("events", "stored_at", BigIntegerField(null=True))
+    yield schema.drop_index("events", "event_timestamp")
+    yield schema.drop_index("events", "event_user_id_timestamp")
+    for index in (
+        """events_user_id_id" ON "events" ("user_id", "id") WHERE "user_id" IS NOT NULL""",
+        f"""events_endpoint_id" ON "events" ((substr("endpoint", 1, 100){collation}), "id")""",
+        """events_model_id" ON "events" ("model", "id") WHERE "model" <> ''""",
+        """events_status_id" ON "events" ("status", "id") WHERE "status" <> 200""",
+        """events_outcome_id" ON "events" ("outcome", "id") WHERE "outcome" <> 'complete'""",
+        """events_kind_id" ON "events" ("kind", "id") WHERE "kind" <> 'request'""",
+        """events_stored_at" ON "events" ("stored_at")""",
+    ):
+        yield schema.sql(f'CREATE INDEX "{index}')
+
+
+# A step yields what playhouse.migrate is to do.
+STEPS = (users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index)
 NEWEST = 1 + len(STEPS)
 
 

@@ -4,9 +4,9 @@ import time
 from proxy_gpt.ids import new_id
 from proxy_gpt.models import Event
 
-COLUMNS = tuple(field.name for field in Event._meta.sorted_fields)
-DEFAULTS = {field.name: None if field.default is None or callable(field.default) else field.default
-            for field in Event._meta.sorted_fields}  # fmt: skip
+FIELDS = [field for field in Event._meta.sorted_fields if field.name != "stored_at"]  # which the shipper fills in
+COLUMNS = tuple(field.name for field in FIELDS)
+DEFAULTS = {field.name: None if field.default is None or callable(field.default) else field.default for field in FIELDS}
 
 
 class Outcome:

@@ -5,6 +5,7 @@ import sqlite3
 
 import psycopg2
 
+from proxy_gpt import clock
 from proxy_gpt.eventlog import journal, rollup
 from proxy_gpt.eventlog.record import COLUMNS, DEFAULTS, Outcome
 from proxy_gpt.models import Event
@@ -73,16 +74,16 @@ class Shipper:
         if not rows:
             return
         with self.database.connection_context(), self.database.atomic():
-            cursor, statement, new = self.database.cursor(), self._statement(), []
+            cursor, statement, new, now = self.database.cursor(), self._statement(), [], clock.microseconds()
             for row in rows:
                 # An event that is there already came before a kill: the journal is read again, the row stays one.
-                cursor.execute(statement, row)
+                cursor.execute(statement, [*row, now])
                 if cursor.rowcount == 1:
                     new.append(row)
             rollup.add(cursor, new)
 
     def _statement(self):
-        sql, _ = Event.insert(dict.fromkeys(COLUMNS)).on_conflict_ignore().sql()
+        sql, _ = Event.insert(dict.fromkeys((*COLUMNS, "stored_at"))).on_conflict_ignore().sql()
         return sql
 
 
