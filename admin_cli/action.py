@@ -61,4 +61,5 @@ def _what():
     """(endpoint, params) for the event of the current command."""
     context = click.get_current_context()
     given = {name: value for name, value in context.params.items() if value not in (None, False, "", ()) and name not in SECRET}
-    return f"proxy-admin {context.info_name}", urlencode(given, doseq=True)
+    group = "" if context.parent.parent is None else f"{context.parent.info_name} "
+    return f"proxy-admin {group}{context.info_name}", urlencode(given, doseq=True)

@@ -4,11 +4,13 @@ import sys
 import click
 import peewee
 
-from admin_cli import chats, doors, schema, usage, users
+from admin_cli import chats, doors, events, schema, usage, users
 from admin_cli.output import printable
 from proxy_gpt.errors import ProxyError, SettingError
 
 NOT_OURS = "The database does not take this command: check its address, that it is the proxy's own, and that you may write to it."
+
+INTERRUPTED = 130  # what a shell calls a command that Ctrl-C ended
 
 
 class OneSentence(click.ClickException):
@@ -30,6 +32,8 @@ class Admin(click.Group):
             raise OneSentence(str(error)) from None
         except peewee.PeeweeException:  # its text may hold the database's password, or what a row holds
             raise OneSentence(NOT_OURS) from None
+        except KeyboardInterrupt:  # the command itself has said how far it came
+            context.exit(INTERRUPTED)
 
 
 @click.group(cls=Admin, context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,7 +49,7 @@ def main(context, database):
     context.obj = database
 
 
-for command in (*users.COMMANDS, *doors.COMMANDS, *chats.COMMANDS, *usage.COMMANDS, *schema.COMMANDS):
+for command in (*users.COMMANDS, *doors.COMMANDS, *chats.COMMANDS, *events.COMMANDS, *usage.COMMANDS, *schema.COMMANDS):
     main.add_command(command)
 
 if __name__ == "__main__":

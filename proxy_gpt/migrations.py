@@ -46,6 +46,7 @@ INSERT INTO usage_days SELECT substr(CAST(timestamp AS TEXT), 1, 10), user_id, '
     0, 0, 0, COUNT(*) FROM events WHERE usage <> '' GROUP BY 1, 2, 3, 4
 """
 
+
 def events_are_found_by_index(schema):
     """Version 5. The index of an endpoint's beginning is in the order of its bytes, which is SQLite's own."""
     collation = ' COLLATE "C"' if isinstance(schema.database, PostgresqlDatabase) else ""

@@ -77,6 +77,12 @@ def search(text="", limit=100, after=""):
 
 
 @connection()
+def usernames(user_ids):
+    """The usernames of those of some hundred ids at most that are users', by id."""
+    return dict(User.select(User.id, User.username).where(User.id.in_(list(user_ids))).tuples()) if user_ids else {}
+
+
+@connection()
 def named(**fields):
     """The users whom these fields name, as lists of ids or (`username`, `usernames`) names.
 
