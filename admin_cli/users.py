@@ -4,9 +4,11 @@ import click
 from admin_cli.action import action, recorded
 from admin_cli.output import columns, json_option, print_fields, print_json, print_table
 from admin_cli.passwords import new_password
+from proxy_gpt.eventlog.policy import POLICIES
 from proxy_gpt.rules import passwords, teams, users
 
 LISTED = ("id", "username", "first_name", "last_name", "created_at")
+DEFAULT = "default"
 SHOWN = (*LISTED, "updated_at", "disabled_at")
 
 
@@ -38,7 +40,7 @@ def show_user(user, as_json):
     user = users.by_id_or_name(user)
     with recorded(f"Showed the user '{user.username}'.", user.id):
         user_teams = teams.of(user.id)
-    shown = columns(user, SHOWN)
+    shown = {**columns(user, SHOWN), "capture": user.capture or DEFAULT}
     if as_json:
         print_json({**shown, "teams": [{"id": team.id, "name": team.name} for team in user_teams]})
         return
@@ -73,4 +75,19 @@ def reset_password(username, password, shortest):
     click.echo(f"The user '{user.username}' has a new password; all sessions of that user are ended.")
 
 
-COMMANDS = (list_users, show_user, create_user, reset_password)
+@click.command("capture")
+@click.argument("user", metavar="ID|USERNAME")
+@click.argument("policy", type=click.Choice([*POLICIES, DEFAULT]))
+@action()
+def set_capture(user, policy):
+    """Choose what the event log keeps of a user's requests from now on.
+
+    full: all; metadata: no bodies, parameters and messages; none: what is counted and nothing else; default: as the setting CAPTURE says.
+    """
+    user = users.by_id_or_name(user)
+    with recorded(f"Chose that the event log keeps of the user '{user.username}': {policy}.", user.id):
+        users.set_capture(user.id, None if policy == DEFAULT else policy)
+    click.echo(f"The event log keeps of the user '{user.username}' from now on: {policy}.")
+
+
+COMMANDS = (list_users, show_user, create_user, reset_password, set_capture)

@@ -29,6 +29,7 @@ class Caller:
     digest: str
     expires_at: datetime
     team_ids: tuple = ()  # first joined first
+    capture: str | None = None  # the user's own policy for the event log
 
 
 def open_to_everyone(view):
@@ -42,7 +43,7 @@ def require_session():
     view = current_app.view_functions.get(request.endpoint)
     if view is not None and not getattr(view, "open_to_everyone", False):
         g.caller = identify()
-        g.event.user_id = g.caller.user_id
+        g.event.of(g.caller.user_id, g.caller.capture)
 
 
 def identify(parameter=None):
@@ -137,8 +138,8 @@ class Callers:
         self.seen.pop(digest, None)
         if found is None:
             return None
-        user_id, username_key, expires_at, team_ids = found
-        caller = Caller(user_id, username_key, digest, expires_at, team_ids)
+        user_id, username_key, expires_at, capture, team_ids = found
+        caller = Caller(user_id, username_key, digest, expires_at, team_ids, capture)
         self.seen[digest] = caller, time.monotonic()
         if len(self.seen) > MOST:
             self.seen.popitem(last=False)

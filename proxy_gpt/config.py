@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from dotenv import dotenv_values
 
 from proxy_gpt.errors import SettingError
+from proxy_gpt.eventlog.policy import FULL, POLICIES
 from proxy_gpt.setting_values import Reader, check_database, check_http_url, check_redis_database, is_host_and_port
 
 OPENAI = "https://api.openai.com"
@@ -43,6 +44,7 @@ class Settings:
     max_upload_mb: int = 520
     log_format: str = TEXT
     log_body_bytes: int = 16384
+    capture: str = FULL
     journal_dir: str = "proxy-journal"
     prices: str = ""
     include_usage: bool = False
@@ -85,6 +87,7 @@ def load(environ=None, folder="."):
         max_upload_mb=read.number("MAX_UPLOAD_MB", 520, least=1, most=1 << 20),
         log_format=read.choice("LOG_FORMAT", TEXT, JSON, NONE),
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
+        capture=read.choice("CAPTURE", *POLICIES),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
         prices=read.text("PRICES"),
         include_usage=read.switch("INCLUDE_USAGE"),

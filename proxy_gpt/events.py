@@ -19,7 +19,7 @@ def begin():
     environ = request.environ
     g.event = Record(
         environ["REQUEST_METHOD"], readable(environ["PATH_INFO"]), client_ip(environ, proxy().settings.trusted_proxies),
-        hide_secrets(environ.get("QUERY_STRING", "")),
+        hide_secrets(environ.get("QUERY_STRING", "")), proxy().settings.capture,
     )  # fmt: skip
 
 

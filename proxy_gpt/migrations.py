@@ -3,7 +3,7 @@
 Version 1 is the first one that was published: eight tables. To change the schema, change `models` and write a step, as its
 last one, that brings the tables there; steps that were published are never changed.
 """
-from peewee import BigIntegerField, PostgresqlDatabase
+from peewee import BigIntegerField, CharField, PostgresqlDatabase
 from playhouse.migrate import SchemaMigrator, SqliteMigrator, migrate
 
 from proxy_gpt.errors import SettingError
@@ -65,8 +65,15 @@ def events_are_found_by_index(schema):
         yield schema.sql(f'CREATE INDEX "{index}')
 
 
+def users_have_a_policy_for_the_log(schema):
+    """Version 6."""
+    yield schema.add_column("users", "capture", CharField(16, null=True))
+
+
 # A step yields what playhouse.migrate is to do.
-STEPS = (users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index)
+STEPS = (
+    users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index, users_have_a_policy_for_the_log,
+)  # fmt: skip
 NEWEST = 1 + len(STEPS)
 
 

@@ -58,7 +58,7 @@ class Worker(GeventWorker):
         error = refusal(exc)
         peer = addr[0] if isinstance(addr, tuple) else ""
         self.log.warning("A connection from %s ends with status %d: %s", peer, error.status, place_of(exc))
-        record = _record(req, peer, error)
+        record = _record(req, peer, error, self.wsgi.extensions["proxy"].settings.capture)
         try:
             client.settimeout(1)
             client.sendall(_answer(error, record.id))
@@ -95,8 +95,9 @@ def refusal(exc):
     return error
 
 
-def _record(req, peer, error):
-    record = Record(getattr(req, "method", None) or "", getattr(req, "path", None) or "", client_ip({"REMOTE_ADDR": peer}, ()))
+def _record(req, peer, error, capture):
+    method, path = getattr(req, "method", None) or "", getattr(req, "path", None) or ""
+    record = Record(method, path, client_ip({"REMOTE_ADDR": peer}, ()), capture=capture)
     record.status = error.status
     record.settle(error.outcome, error.message)
     record.end()

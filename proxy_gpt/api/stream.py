@@ -78,7 +78,7 @@ def subscribe():
     if "Last-Event-ID" in request.headers:  # what an EventSource sends when it comes back
         form.values["last_event_id"] = request.headers["Last-Event-ID"]
     caller = g.caller = auth.identify(form.token)
-    g.event.user_id = caller.user_id
+    g.event.of(caller.user_id, caller.capture)
     chat = chats.seen_by(caller.user_id, form.id)
     missed_from = form.last_event_id
     proxy = current_app.extensions["proxy"]

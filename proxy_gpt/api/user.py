@@ -70,10 +70,10 @@ def logout():
     token = fields.read().token or auth.credential()[1]
     if token:
         caller = proxy().callers.find(sessions.digest(token))
-        g.event.user_id = caller and caller.user_id
         sessions.end(sessions.digest(token))
         proxy().callers.forget(sessions.digest(token))
         if caller:
+            g.event.of(caller.user_id, caller.capture)
             proxy().hub.look_again(caller.user_id)
     response = jsonify({})
     response.delete_cookie(auth.COOKIE, path="/", httponly=True, samesite="Lax", secure=request.is_secure)
@@ -133,7 +133,7 @@ def settings():
 
 def logged_in(user, target):
     """The answer to a signup or login: a new session's token, the user, the cookie; or the way to `target`."""
-    g.event.user_id = user.id
+    g.event.of(user.id, user.capture)
     days = settings().session_days
     token = sessions.open_one(user, days)
     response = redirect(target) if target else make_response({"token": token, "user": views.own_user(user)})

@@ -1,12 +1,14 @@
 """One event in the making: what is known of a request so far, and how it ended."""
 import time
 
+from proxy_gpt.eventlog.policy import FULL, POLICIES, may_keep
 from proxy_gpt.ids import new_id
 from proxy_gpt.models import Event
 
 FIELDS = [field for field in Event._meta.sorted_fields if field.name != "stored_at"]  # which the shipper fills in
 COLUMNS = tuple(field.name for field in FIELDS)
 DEFAULTS = {field.name: None if field.default is None or callable(field.default) else field.default for field in FIELDS}
+KEPT = {policy: [may_keep(policy, name) for name in COLUMNS] for policy in POLICIES}
 
 
 class Outcome:
@@ -24,13 +26,14 @@ class Outcome:
 class Record:
     """An event: an attribute for each column of the events table."""
 
-    __slots__ = (*COLUMNS, "started", "settled", "detached", "first_byte")
+    __slots__ = (*COLUMNS, "capture", "started", "settled", "detached", "first_byte")
 
-    def __init__(self, method="", endpoint="", client_ip="", params=""):
+    def __init__(self, method="", endpoint="", client_ip="", params="", capture=FULL):
         for name, value in DEFAULTS.items():
             setattr(self, name, value)
         self.id = new_id()
         self.timestamp = _text_now()
+        self.capture = capture  # the policy: see policy.py
         self.started = time.perf_counter()
         self.settled = False
         self.detached = False  # somebody else finishes it, later than the response
@@ -39,6 +42,11 @@ class Record:
         self.endpoint = endpoint
         self.client_ip = client_ip
         self.params = params
+
+    def of(self, user_id, capture):
+        """Say whose request it is, and that user's own policy if there is one."""
+        self.user_id = user_id
+        self.capture = capture or self.capture
 
     def settle(self, outcome, message=""):
         """Say how it ended; the first word counts, later ones are consequences of it."""
@@ -61,8 +69,13 @@ class Record:
             setattr(self, name, value)
 
     def row(self, **presumed):
-        """The values in the order of COLUMNS, or those `presumed`. PostgreSQL takes no NUL, and anybody may send one."""
+        """The values in the order of COLUMNS, or those `presumed`, as far as they may be kept: this is all that reaches a disk.
+
+        PostgreSQL takes no NUL, and anybody may send one.
+        """
         values = [getattr(self, name) if name not in presumed else presumed[name] for name in COLUMNS]
+        if self.capture != FULL:
+            values = [value if kept else DEFAULTS[name] for name, value, kept in zip(COLUMNS, values, KEPT[self.capture], strict=True)]
         return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
 
 

@@ -17,6 +17,7 @@ class User(Row):
     last_name = CharField(254, default="")
     updated_at = Moment(default=clock.now)
     disabled_at = Moment(null=True)  # since when the operator keeps this user out
+    capture = CharField(16, null=True)  # what the event log may keep of this user's requests, where not what it keeps of all
 
     class Meta:
         table_name = "users"

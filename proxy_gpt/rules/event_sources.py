@@ -9,7 +9,7 @@ from proxy_gpt.models import Event
 from proxy_gpt.models.log import BEGINNING, SPARSE, Beginning
 
 MOST_VALUES = 20  # different endpoints or statuses whose indexes are read side by side
-RARE = 10_000  # ids that are gathered and sorted where there are more
+RARE = 5_000  # ids that are gathered and sorted where there are more
 LAST = "\U0010ffff"  # the character behind all others
 
 

@@ -29,11 +29,11 @@ def find(token_digest):
 
 @connection()
 def find_with_teams(token_digest):
-    """What `find` finds, as (user id, username key, expiry, ids of the user's teams, first joined first), in one query too."""
-    query = Session.select(User.id, User.username_key, Session.expires_at, TeamMember.team).join(User)
+    """What `find` finds, as (user id, username key, expiry, policy for the log, ids of the user's teams, first joined first), in one query too."""
+    query = Session.select(User.id, User.username_key, Session.expires_at, User.capture, TeamMember.team).join(User)
     query = query.join(TeamMember, JOIN.LEFT_OUTER, on=(TeamMember.user == User.id)).where(Session.digest == token_digest, *_in_use())
     rows = list(query.order_by(TeamMember.created_at, TeamMember.id).limit(MOST_TEAMS).tuples())
-    return (*rows[0][:3], tuple(team_id for *_, team_id in rows if team_id)) if rows else None
+    return (*rows[0][:4], tuple(team_id for *_, team_id in rows if team_id)) if rows else None
 
 
 @connection()

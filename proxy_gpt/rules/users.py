@@ -140,6 +140,12 @@ def disable(user_id):
 
 
 @connection()
+def set_capture(user_id, policy):
+    """Say what the event log may keep of a user's requests from now on; None for what it keeps of all."""
+    User.update(capture=policy).where(User.id == user_id).execute()
+
+
+@connection()
 def enable(user_id):
     """Let a user log in again."""
     User.update(disabled_at=None).where(User.id == user_id).execute()
