@@ -107,6 +107,10 @@ class Conflict(ProxyError):
     status, type, code = 409, "invalid_request_error", "conflict"
 
 
+class ChainBroken(Conflict):
+    """Admin events were changed or taken away behind the proxy's back."""
+
+
 class TooLarge(ProxyError):
     """The body is larger than the endpoint takes."""
 

@@ -4,11 +4,13 @@ Version 1 is the first one that was published: eight tables. To change the schem
 last one, that brings the tables there; steps that were published are never changed.
 """
 from peewee import BigIntegerField, CharField, PostgresqlDatabase
-from playhouse.migrate import SchemaMigrator, SqliteMigrator, migrate
+from playhouse.migrate import Operation, SchemaMigrator, SqliteMigrator, migrate
 
 from proxy_gpt.errors import SettingError
-from proxy_gpt.models import TABLES, Moment
+from proxy_gpt.models import HEAD, TABLES, Head, Link, Moment, digest_of
+from proxy_gpt.models.chain import CHAINED
 
+BATCH = 500  # rows inserted together
 VERSION_TABLE = "schema_version"  # one row with one number
 
 
@@ -70,9 +72,36 @@ def users_have_a_policy_for_the_log(schema):
     yield schema.add_column("users", "capture", CharField(16, null=True))
 
 
+def admin_events_are_chained(schema):
+    """Version 7. Those that are there already are chained as they are."""
+    yield from _frozen(schema, ADMIN_CHAIN)
+    yield Operation(schema, _chain)
+
+
+ADMIN_CHAIN = """
+CREATE TABLE "admin_chain" ("number" BIGINT NOT NULL PRIMARY KEY, "event_id" VARCHAR(36) NOT NULL, "digest" VARCHAR(64) NOT NULL);
+CREATE UNIQUE INDEX "link_event_id" ON "admin_chain" ("event_id");
+CREATE TABLE "admin_chain_head" ("id" INTEGER NOT NULL PRIMARY KEY, "number" BIGINT NOT NULL, "digest" VARCHAR(64) NOT NULL)
+"""
+
+
+def _chain(schema):
+    """Chain the admin events of the past. No model of today is asked: the tables are those of then."""
+    cursor = schema.database.execute_sql(f"SELECT {', '.join(CHAINED)} FROM events WHERE kind <> 'request' AND kind = 'admin' ORDER BY id")
+    digest, links = "", []
+    for number, row in enumerate(cursor.fetchall(), 1):
+        event = dict(zip(CHAINED, row, strict=True))
+        digest = digest_of(digest, number, event)
+        links.append((number, event["id"], digest))
+    for start in range(0, len(links), BATCH):
+        Link.insert_many(links[start : start + BATCH], fields=[Link.number, Link.event_id, Link.digest]).execute()
+    Head.insert(id=HEAD, number=len(links), digest=digest).execute()
+
+
 # A step yields what playhouse.migrate is to do.
 STEPS = (
     users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index, users_have_a_policy_for_the_log,
+    admin_events_are_chained,
 )  # fmt: skip
 NEWEST = 1 + len(STEPS)
 
