@@ -10,8 +10,9 @@ from admin_cli.event_output import Csv, JsonLines, Lines, plain, print_wholly
 from admin_cli.output import json_option, print_json
 from admin_cli.progress import Progress, interruptible
 from admin_cli.times import HELP, TIME
+from proxy_gpt import clock
 from proxy_gpt.errors import NotFound
-from proxy_gpt.ids import moment_of, new_id
+from proxy_gpt.ids import first_id, moment_of
 from proxy_gpt.rules import events, users
 
 POLL = 0.5  # seconds between two looks for what has arrived
@@ -78,13 +79,14 @@ def list_events(filters, limit, before, everything, follow, as_json, as_csv):
     A rare text takes time: all that the other options leave is read, and what is found is printed at once.
     """
     _check(follow, everything, limit, before or filters.since or filters.until, as_json and as_csv)
+    arrivals = events.Arrivals(filters) if follow else None
     output = JsonLines() if as_json else Csv() if as_csv else Lines()
-    before = before or new_id()  # the event of this very command is not among them
+    before = before or first_id(clock.now())  # the event of this very command is not among them
     with recorded("Watched events arrive." if follow else "Listed events.", filters.user_id):
         pass  # at its beginning: reading may take long, or end by Ctrl-C
     output.begin()
     if follow:
-        _follow(events.Arrivals(filters), output)
+        _follow(arrivals, output)
     else:
         _print_found(filters, before, None if everything else limit or PAGE, output)
 
