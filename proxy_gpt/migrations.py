@@ -57,6 +57,7 @@ def events_are_found_by_index(schema):
     yield schema.drop_index("events", "event_user_id_timestamp")
     for index in (
         """events_user_id_id" ON "events" ("user_id", "id") WHERE "user_id" IS NOT NULL""",
+        """events_team_id_id" ON "events" ("team_id", "id") WHERE "team_id" IS NOT NULL""",
         f"""events_endpoint_id" ON "events" ((substr("endpoint", 1, 100){collation}), "id")""",
         """events_model_id" ON "events" ("model", "id") WHERE "model" <> ''""",
         """events_status_id" ON "events" ("status", "id") WHERE "status" <> 200""",
@@ -87,7 +88,7 @@ CREATE TABLE "admin_chain_head" ("id" INTEGER NOT NULL PRIMARY KEY, "number" BIG
 
 def _chain(schema):
     """Chain the admin events of the past. No model of today is asked: the tables are those of then."""
-    cursor = schema.database.execute_sql(f"SELECT {', '.join(CHAINED)} FROM events WHERE kind <> 'request' AND kind = 'admin' ORDER BY id")
+    cursor = schema.database.execute_sql(f"SELECT {', '.join(CHAINED)} FROM events WHERE kind = 'admin' ORDER BY id")
     digest, links = "", []
     for number, row in enumerate(cursor.fetchall(), 1):
         event = dict(zip(CHAINED, row, strict=True))

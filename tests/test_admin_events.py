@@ -19,8 +19,8 @@ from tests.server import eventually, execute_on_database
 OLD = 1_750_000_000_000  # milliseconds: the time of what is put in behind the server's back
 FILL = """
 {numbers} INSERT INTO events (id, timestamp, kind, client_ip, user_id, method, endpoint, params, status, duration, request, response, message, model,
-                    outcome, upstream_request_id, bytes_in, bytes_out)
-SELECT {id}, '2025-06-15T15:06:40.000000Z', 'request', '', '{user}', 'GET', '/old', '', 200, 0, '{text}', '', '', '', 'complete', '', 0, 0 FROM numbers
+                    outcome, upstream_request_id, bytes_in, bytes_out, usage)
+SELECT {id}, '2025-06-15T15:06:40.000000Z', 'request', '', '{user}', 'GET', '/old', '', 200, 0, '{text}', '', '', '', 'complete', '', 0, 0, '' FROM numbers
 """
 starts = itertools.count(1, 10_000)  # so that no two get the same id
 COLUMNS = ["id", "timestamp", "kind", "client_ip", "user_id", "method", "endpoint", "params", "status", "duration"]
@@ -149,11 +149,11 @@ def test_arrivals_are_told_once_each_long_streams_too(server, admin, bob, upstre
 def test_an_export_that_is_interrupted_says_where_to_go_on(server, admin):
     fill(server, 3000, "exported", "y" * 500)
     with running(admin, "events", "--json", "--all", "--endpoint", "/old") as process:
-        first = process.stdout.readline()  # and then nothing: it stands still where the pipe is full
+        first = [process.stdout.readline() for _ in range(500)]  # and then nothing: it stands still where the pipe is full
         process.send_signal(signal.SIGINT)
         rest, said = (part.decode() for part in process.communicate(timeout=10))
         assert process.returncode == 130 and said.startswith("Stopped: go on with --before ") and said.count("\n") == 1
-    got = {json.loads(line)["id"] for line in [first.decode().strip(), *rest.splitlines()] if line.endswith("}")}  # the last one may be cut
+    got = {json.loads(line)["id"] for line in [*(line.decode().strip() for line in first), *rest.splitlines()] if line.endswith("}")}  # the last one may be cut
     reached = said.split()[-1]
     others = ids(admin.ok("events", "--json", "--all", "--endpoint", "/old", "--before", reached))
     assert 0 < len(others) < 3000 and got | set(others) == {event["id"] for event in server.events(user_id="exported")}

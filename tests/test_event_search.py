@@ -43,7 +43,7 @@ def wanted(row, filters):
     prefix, star = (filters.endpoint or "*").removesuffix("*"), (filters.endpoint or "*").endswith("*")
     texts = [row[name].lower().replace("\\u00fc", "ü").replace('\\"', '"') for name in ("request", "response", "endpoint", "params", "message")]
     return (
-        all(getattr(filters, name) in (None, row[name]) for name in ("user_id", "model", "outcome", "kind"))
+        all(getattr(filters, name) in (None, row[name]) for name in ("user_id", "team_id", "model", "outcome", "kind"))
         and (filters.status is None or row["status"] is not None and first <= row["status"] <= last)
         and (row["endpoint"].startswith(prefix) if star else row["endpoint"] == prefix)
         and since <= row["id"] < until and (not filters.text or any(filters.text.lower() in text for text in texts))

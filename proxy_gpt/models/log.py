@@ -61,6 +61,7 @@ def _index(column, where=None, expression=None):
 # What is left out, and in which words: a query must repeat them, or SQLite does not use the index.
 SPARSE = {"model": "\"model\" <> ''", "status": '"status" <> 200', "outcome": "\"outcome\" <> 'complete'", "kind": "\"kind\" <> 'request'"}
 _index("user_id", '"user_id" IS NOT NULL')
+_index("team_id", '"team_id" IS NOT NULL')
 _index("endpoint", expression=Beginning())
 for sparse, condition in SPARSE.items():
     _index(sparse, condition)

@@ -29,7 +29,7 @@ def find(token_digest):
 
 @connection()
 def find_with_teams(token_digest):
-    """What `find` finds, as (user id, username key, expiry, policy for the log, ids of the user's teams, first joined first), in one query too."""
+    """What `find` finds, in one query too, as (user id, username key, expiry, policy for the log, ids of the teams, first joined first)."""
     query = Session.select(User.id, User.username_key, Session.expires_at, User.capture, TeamMember.team).join(User)
     query = query.join(TeamMember, JOIN.LEFT_OUTER, on=(TeamMember.user == User.id)).where(Session.digest == token_digest, *_in_use())
     rows = list(query.order_by(TeamMember.created_at, TeamMember.id).limit(MOST_TEAMS).tuples())

@@ -29,7 +29,7 @@ TIME = {"sqlite": "'2025-06-15T00:00:00.000000Z'", "postgres": "to_timestamp(({m
 INSERT = """
 {numbers}
 INSERT INTO events (id, timestamp, kind, client_ip, user_id, method, endpoint, params, status, duration, request, response, message, model,
-                    outcome, upstream_request_id, bytes_in, bytes_out, stored_at)
+                    outcome, upstream_request_id, bytes_in, bytes_out, stored_at, usage, team_id)
 SELECT {id}, {time}, CASE WHEN n % 5000 = 0 THEN 'login' WHEN n % 1000003 = 1 THEN 'admin' ELSE 'request' END, '10.0.0.1',
        CASE WHEN n % 5 = 0 THEN 'busy' WHEN n % 1000003 = 5 THEN 'rare' ELSE 'user-' || (n * 7919 % 1000) END, 'POST',
        CASE WHEN n % 20 = 3 THEN '/v1/files/file-' || (n * 31 % 100000) WHEN n % 20 = 7 THEN '/v1/embeddings'
@@ -37,12 +37,14 @@ SELECT {id}, {time}, CASE WHEN n % 5000 = 0 THEN 'login' WHEN n % 1000003 = 1 TH
        CASE WHEN n % 100 = 9 THEN 401 WHEN n % 1000 = 11 THEN 429 WHEN n % 1000003 = 5 THEN 503 ELSE 200 END, 0.5,
        'words ' || (n * 104729 % 1000000) || CASE WHEN n = 1000 THEN ' needle' ELSE '' END, 'more words of an answer, common to all', '',
        CASE WHEN n < {rows} / 5 THEN 'gone' WHEN n % 1000003 = 5 THEN 'rare' ELSE 'model-' || (n * 3 % 7) END,
-       CASE WHEN n % 100 = 9 THEN 'refused' WHEN n % 10000 = 13 THEN 'client_gone' ELSE 'complete' END, '', 40, 40, ({ms}) * 1000
+       CASE WHEN n % 100 = 9 THEN 'refused' WHEN n % 10000 = 13 THEN 'client_gone' ELSE 'complete' END, '', 40, 40, ({ms}) * 1000, 'exact',
+       CASE WHEN n % 3 = 0 THEN 'team-' || (n * 13 % 50) WHEN n % 1000003 = 5 THEN 'rare' END
 FROM numbers
 """
 A_DAY, LONG_AGO = datetime(2025, 9, 1, tzinfo=timezone.utc), datetime(2025, 7, 1, tzinfo=timezone.utc)
 QUESTIONS = {
     "nothing": {}, "user busy": {"user_id": "busy"}, "user, one of 1000": {"user_id": "user-7"}, "user rare": {"user_id": "rare"}, "user unknown": {"user_id": "x"},
+    "team, one of 50": {"team_id": "team-7"}, "team rare": {"team_id": "rare"}, "team, model frequent": {"team_id": "team-7", "model": "model-3"},
     "endpoint frequent": {"endpoint": "/v1/chat/completions"}, "endpoint rare": {"endpoint": "/v1/rare"}, "endpoint unknown": {"endpoint": "/x"},
     "endpoint /v1/*": {"endpoint": "/v1/*"}, "endpoint /v1/files/*": {"endpoint": "/v1/files/*"}, "endpoint /v1/batches/*": {"endpoint": "/v1/batches/*"},
     "endpoint /v1/r*": {"endpoint": "/v1/r*"}, "endpoint /x*": {"endpoint": "/x*"},
