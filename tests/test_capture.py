@@ -72,6 +72,9 @@ def test_nothing_that_may_not_be_kept_is_in_any_row_or_file(server, admin, upstr
         assert TOLD not in str({**event, "endpoint": "", "model": ""} if policy == "metadata" else event)
     assert sum(event["input_tokens"] or 0 for event in events) > 50 and sum(event["bytes_in"] for event in events) > 500
     assert {event["outcome"] for event in events} >= {"complete", "refused"} and all(event["duration"] > 0 for event in events)
+    days = server.rows("SELECT * FROM usage_days WHERE user_id = ?", person.id)
+    assert sum(day["requests"] for day in days) == len([event for event in server.events(user_id=person.id) if event["usage"]])
+    assert {day["model"] for day in days} == {event["model"] for event in events if event["usage"]} and ({day["model"] for day in days} == {""}) == (policy == "none")
     assert any(event["endpoint"] == "/v1/chat/completions" and event["model"] for event in events) == (policy == "metadata")
     written = [row for row in journal(server) if row not in before and row["user_id"] == person.id]
     assert len(written) > count  # intents too

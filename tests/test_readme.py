@@ -77,6 +77,7 @@ def test_the_examples_of_admin_commands_have_options_that_exist():
     for line in re.findall(r"^proxy-admin .*", README, re.MULTILINE):
         words = shlex.split(line, comments=True)
         command = next(main.commands[word] for word in words[1:] if word in main.commands)
+        command = command.commands[words[words.index(command.name) + 1]] if hasattr(command, "commands") else command
         known = {option for parameter in (*command.params, *main.params) for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
 

@@ -25,6 +25,7 @@ INSERT INTO events VALUES ('e2', '{LONG_AGO}', 'request', '', 'u1', 'POST', '/v1
 INSERT INTO events VALUES ('e3', '{LONG_AGO}', 'request', '', 'u1', 'POST', '/v1/audio/transcriptions', '', 200, 0.5, '', '', '', 'whisper-1', 'complete', NULL, NULL, NULL, NULL, 12, '', 0, 9);
 INSERT INTO events VALUES ('e4', '{LONG_AGO}', 'request', '', 'u1', 'POST', '/v1/chat/completions', '', 200, 0.5, '', '', '', 'gpt-4o', 'complete', 1, 2, NULL, NULL, NULL, '', 0, 9);
 INSERT INTO events VALUES ('e5', '{LONG_AGO}', 'request', '', 'u1', 'GET', '/v1/chat/completions/c', '', 200, 0.5, '', '', '', 'gpt-4o', 'complete', 24, 68, 16, 8, NULL, '', 0, 9);
+INSERT INTO events VALUES ('e6', '{LONG_AGO}', 'admin', '', 'u1', '', 'proxy-admin create', 'username=alice', NULL, 0, '', '', 'Created', '', 'complete', NULL, NULL, NULL, NULL, NULL, '', 0, 0);
 """
 
 

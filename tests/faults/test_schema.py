@@ -48,6 +48,7 @@ def test_an_upgraded_database_is_like_a_new_one(backend, new_database, tmp_path)
     for address in (upgraded, new):
         Admin(tmp_path, address).ok("migrate")
     assert old.shape(upgraded) == old.shape(new)
+    assert "The chain of 3 admin events is whole" in Admin(tmp_path, upgraded).ok("audit", "verify")  # with the one of then
 
 
 def test_what_was_used_before_is_summed_up_without_a_price(database, tmp_path):
