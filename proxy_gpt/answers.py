@@ -11,6 +11,7 @@ class Answer:
     whole: object
     errors: tuple
     kind: str = JSON
+    security: tuple = ()  # of a view that is open to everyone and looks itself who it is: names in `openapi.SECURITY`, "" for nobody
     link: str = ""  # to what says more
     others: dict = field(default_factory=dict)  # {status: {"description": …}}, as OpenAPI has it
 

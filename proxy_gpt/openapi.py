@@ -25,8 +25,9 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer TOKEN`."},
     "basic": {"type": "http", "scheme": "basic", "description": "One's username, and the token as the password."},
     "cookie": {"type": "apiKey", "in": "cookie", "name": auth.COOKIE, "description": "Set by signup and login."},
+    "token": {"type": "apiKey", "in": "query", "name": "token", "description": "At /chat/stream alone: browsers set no headers there."},
 }
-TOKEN = {"type": "apiKey", "in": "query", "name": "token", "description": "At /chat/stream alone: browsers set no headers there."}
+EVERYWHERE = ("bearer", "basic", "cookie")
 WITH_SESSION = (errors.Unauthorized, errors.PageOfAnotherSite, errors.Unavailable)  # what any endpoint that is not open may say
 WITH_FIELDS = (errors.BadRequest, errors.RequestTimeout, errors.TooLarge, errors.UnsupportedType, errors.Unavailable)  # or that reads any
 HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
@@ -46,7 +47,7 @@ def document(app):
         "openapi": "3.1.0",
         "info": {"title": "Proxy GPT", "version": proxy_gpt.__version__, "description": ABOUT.strip()},
         "servers": [{"url": "/", "description": "Where this document comes from."}],
-        "security": [{name: []} for name in SECURITY],
+        "security": [{name: []} for name in EVERYWHERE],
         "tags": _tags(app),
         "paths": paths,
         "components": _components(shapes),
@@ -75,7 +76,7 @@ def _components(shapes):
         "schemas": shapes,
         "responses": failures,
         "headers": {REQUEST_ID: {"description": "The id of the request's event.", "schema": TEXT}},
-        "securitySchemes": {**SECURITY, "token": TOKEN},
+        "securitySchemes": SECURITY,
     }
 
 
@@ -97,7 +98,7 @@ def _operation(method, rule, view, shapes):
     if answer.link:
         operation["externalDocs"] = {"url": answer.link}
     if _is_open(view):
-        operation["security"] = [{name: []} for name in (*SECURITY, "token")] if errors.Unauthorized in answer.errors else []
+        operation["security"] = [{name: []} if name else {} for name in answer.security]
     return operation
 
 

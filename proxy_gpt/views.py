@@ -30,12 +30,12 @@ def either(*shapes):
     return {"anyOf": list(shapes)}
 
 
-USAGE = Shape("Usage", "The tokens that a reply took.", {"input_tokens": or_null(NUMBER), "output_tokens": or_null(NUMBER)})
+TOKENS = Shape("Tokens", "The tokens that a reply took.", {"input_tokens": or_null(NUMBER), "output_tokens": or_null(NUMBER)})
 MESSAGE = Shape("Message", "A prompt and its reply.", {
     "id": ID, "chat_id": ID, "user_id": or_null({**ID, "description": "Who asked; null when there is no such user any more."}),
     "prompt": TEXT, "reply": TEXT, "model": TEXT, "otr": {**FLAG, "description": "Off the record: kept and shown, not sent."},
     "status": {**TEXT, "enum": [Status.COMPLETE, Status.STREAMING, Status.FAILED, Status.CANCELLED]},
-    "error": or_null({**TEXT, "description": "Why it failed."}), "usage": either(USAGE, NULL), "created_at": TIME,
+    "error": or_null({**TEXT, "description": "Why it failed."}), "usage": either(TOKENS, NULL), "created_at": TIME,
     "revision": or_null({**NUMBER, "description": "Its place among the chat's messages, once it has ended."}),
 })  # fmt: skip
 EVENT = Shape("StreamEvent", "What subscribers of a chat hear. While it is partial, the reply is the newest piece of it.",

@@ -1,4 +1,4 @@
-"""/docs in a real browser: it shows every operation and tries them out, asks no other site for anything, and breaks none of its own rules."""
+"""/docs in a real browser: it shows every operation and tries them out, asks no other site, and breaks none of its own rules."""
 import pytest
 import requests
 

@@ -24,6 +24,7 @@ FIELDS = (
     Text("token", "A token, where neither a header nor the cookie can be sent.", None),
     Whole("last_event_id", "The `revision` of the last whole message that you have; what you missed comes first.", None, 0, (1 << 63) - 1),
 )
+WAYS_IN = ("bearer", "basic", "cookie", "token")
 REFUSED = {BadRequest: 4400, Unauthorized: 4401, PageOfAnotherSite: 4403, NotFound: 4404, TooMany: 4429}
 
 SPOKEN = (
@@ -34,7 +35,7 @@ SPOKEN = (
 
 @blueprint.route("/stream", methods=("GET", "POST"))
 @takes(*FIELDS)
-@answers(views.EVENT, Unauthorized, PageOfAnotherSite, NotFound, TooMany, kind="text/event-stream")
+@answers(views.EVENT, Unauthorized, PageOfAnotherSite, NotFound, TooMany, kind="text/event-stream", security=WAYS_IN)
 @auth.open_to_everyone  # `subscribe` identifies the caller: here the token may also be a parameter
 def server_sent_events():
     """Subscribe to a chat with an EventSource or `curl -N`."""
