@@ -44,7 +44,7 @@ def readyz():
 @blueprint.get("/metrics")
 @auth.open_to_everyone  # `require_scraper` looks who it is: Prometheus is no user
 @events.audited(events.PROBE)
-@answers(TEXT, Forbidden, kind="text/plain", others={401: {"description": "It wants the token of the setting METRICS_TOKEN."}})
+@answers(TEXT, Unauthorized, Forbidden, kind="text/plain", security=("", "bearer"))
 def metrics():
     """The numbers of all workers of this server, in the text that Prometheus reads."""
     process = current_app.extensions["proxy"]
