@@ -133,6 +133,18 @@ class TooMany(ProxyError):
         self.headers = {"Retry-After": str(seconds)}
 
 
+class LimitReached(ProxyError):
+    """A limit that the operator set has no room for the call. OpenAI tells a budget (a quota) from a rate."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+    def __init__(self, message, headers, is_budget):
+        super().__init__(message)
+        self.headers = headers
+        if is_budget:
+            self.type = self.code = "insufficient_quota"
+
+
 class ClientGone(ProxyError):
     """The client left before its request was read; nobody will see this answer."""
 

@@ -99,10 +99,25 @@ def _chain(schema):
     Head.insert(id=HEAD, number=len(links), digest=digest).execute()
 
 
+def there_are_limits(schema):
+    """Version 8."""
+    yield from _frozen(schema, LIMITS)
+
+
+LIMITS = """
+CREATE TABLE limits (subject VARCHAR(48) NOT NULL, name VARCHAR(32) NOT NULL, most BIGINT, PRIMARY KEY (subject, name));
+CREATE TABLE limit_periods (subject VARCHAR(48) NOT NULL, period VARCHAR(16) NOT NULL, ends_at TIMESTAMPTZ NOT NULL, requests BIGINT NOT NULL,
+    tokens BIGINT NOT NULL, money BIGINT NOT NULL, held_tokens BIGINT NOT NULL, held_money BIGINT NOT NULL, PRIMARY KEY (subject, period));
+CREATE TABLE limit_holds (id VARCHAR(36) NOT NULL PRIMARY KEY, tokens BIGINT NOT NULL, money BIGINT NOT NULL, periods TEXT NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL);
+CREATE INDEX "hold_expires_at" ON "limit_holds" ("expires_at")
+"""
+
+
 # A step yields what playhouse.migrate is to do.
 STEPS = (
     users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index, users_have_a_policy_for_the_log,
-    admin_events_are_chained,
+    admin_events_are_chained, there_are_limits,
 )  # fmt: skip
 NEWEST = 1 + len(STEPS)
 

@@ -26,7 +26,7 @@ class Outcome:
 class Record:
     """An event: an attribute for each column of the events table."""
 
-    __slots__ = (*COLUMNS, "capture", "started", "settled", "detached", "first_byte")
+    __slots__ = (*COLUMNS, "capture", "started", "settled", "detached", "first_byte", "caps", "call")
 
     def __init__(self, method="", endpoint="", client_ip="", params="", capture=FULL):
         for name, value in DEFAULTS.items():
@@ -38,6 +38,8 @@ class Record:
         self.settled = False
         self.detached = False  # somebody else finishes it, later than the response
         self.first_byte = None  # seconds until the upstream said something
+        self.caps = ()  # the limits that it comes under,
+        self.call = None  # and what was reserved of them
         self.method = method
         self.endpoint = endpoint
         self.client_ip = client_ip
