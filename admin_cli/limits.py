@@ -67,9 +67,10 @@ def set_limit(whom, name, **given):
     if (name is None) != (whom in limits.EVERY.values()):
         raise click.UsageError(f"Name the {whom} by its id." if name is None else f"'{whom}' stands for all: leave '{name}' out.")
     whose, title, user_id = _found(whom, name)
-    with recorded(f"Limited {title}.", user_id):
+    said = ", ".join(f"{limit} {TAKEN_AWAY if most is None else _plain(limit, most)}" for limit, most in given.items())
+    with recorded(f"Limited {title}: {said}.", user_id):
         limits.put(whose, given)
-    click.echo(f"The limits of {title} are changed.")
+    click.echo(f"The limits of {title} are changed: {said}.")
 
 
 @click.command("limits")
@@ -92,11 +93,19 @@ def standing(user_id):
     caps = limits.caps(subject("user", user_id), limit)
     amounts = dict(zip([cap.length for cap in caps], _book().now(caps), strict=True))
     rows = []
-    for name, most in limit.items():
+    for name in (name for name in limits.NAMES if name in limit):
+        most = limit[name]
         quantity, _, period = name.partition("_per_")
         found = amounts[LENGTHS[period]]
-        rows.append({"limit": name, "most": most, "used": getattr(found, quantity), "held": getattr(found, f"held_{quantity}", 0)})
+        values = {"most": most, "used": getattr(found, quantity), "held": getattr(found, f"held_{quantity}", 0)}
+        rows.append({"limit": name, **{key: _plain(name, value) for key, value in values.items()}})
     return rows
+
+
+def sentence(limit):
+    """One of `standing` for people."""
+    held = f", {limit['held']} held for calls under way" if limit["held"] not in (0, "0.00") else ""
+    return f"{limit['used']} used of {limit['most']}{held}"
 
 
 def _book():

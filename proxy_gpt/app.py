@@ -19,6 +19,7 @@ from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.logs.setup import Log
 from proxy_gpt.metrics.meter import Meter
+from proxy_gpt.ledger.gate import Gate
 from proxy_gpt.prices import Prices
 from proxy_gpt.pubsub import Hub
 from proxy_gpt.readiness import Readiness
@@ -50,12 +51,13 @@ class Proxy:
         self.redis = Link(settings.redis) if settings.redis else None
         self.attempts = Attempts(settings, self.redis)
         self.hub = Hub(self.redis)
+        self.gate = Gate(settings, self.prices, self.redis)
         self.contexts = Contexts(RedisCache(self.redis) if self.redis else MemoryCache())
-        self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub, self.prices)
+        self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub, self.gate)
         self.draining = False
         self.readiness = Readiness(self)
         self.meter.watch(self)
-        upkeep.start()
+        upkeep.start(self.gate.book.drop_over)
         lookout.start(self.hub)
 
     def connections(self):

@@ -1,7 +1,7 @@
 """Who is calling: bearer token, basic auth or cookie; every endpoint is closed unless it says that it is open."""
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import gevent
@@ -9,7 +9,7 @@ from flask import current_app, g, request
 
 from proxy_gpt import clock, cross_site, db
 from proxy_gpt.errors import PageOfAnotherSite, Unauthorized, Unavailable
-from proxy_gpt.rules import sessions, teams, users
+from proxy_gpt.rules import limits, sessions, teams, users
 
 COOKIE = "sess"
 TEAM_HEADER = "HTTP_X_PROXY_TEAM"  # as WSGI writes x-proxy-team, which names the team that a call is charged to
@@ -30,6 +30,7 @@ class Caller:
     expires_at: datetime
     team_ids: tuple = ()  # first joined first
     capture: str | None = None  # the user's own policy for the event log
+    caps: dict = field(default_factory=dict)  # see `limits.caps_of`; empty for who has no limits
 
 
 def open_to_everyone(view):
@@ -90,6 +91,14 @@ def charged_team():
     return named
 
 
+def caps_for(team_id):
+    """The limits that the current request comes under when it is charged to this team (or None), as the ledger's caps."""
+    caps = g.caller.caps
+    if team_id is not None and team_id not in g.caller.team_ids:  # the chat's team, or one joined a moment ago
+        caps = limits.caps_of(g.caller.user_id, limits.of(g.caller.user_id, [team_id]))
+    return tuple(sorted(cap for key in {None, team_id} for cap in caps.get(key, ()))) if caps else ()
+
+
 class Callers:
     """The sessions seen lately, so that a busy caller costs the database one look-up in half a second."""
 
@@ -138,8 +147,8 @@ class Callers:
         self.seen.pop(digest, None)
         if found is None:
             return None
-        user_id, username_key, expires_at, capture, team_ids = found
-        caller = Caller(user_id, username_key, digest, expires_at, team_ids, capture)
+        user_id, username_key, expires_at, capture, team_ids, caps = found
+        caller = Caller(user_id, username_key, digest, expires_at, team_ids, capture, caps)
         self.seen[digest] = caller, time.monotonic()
         if len(self.seen) > MOST:
             self.seen.popitem(last=False)
@@ -149,6 +158,15 @@ class Callers:
 def _found(digest):
     """(what is found or None, None) or (None, the Unavailable that came instead: gevent would print it)."""
     try:
-        return sessions.find_with_teams(digest), None
+        return _with_caps(digest), None
     except Unavailable as error:
         return None, error
+
+
+@db.connection()
+def _with_caps(digest):
+    found = sessions.find_with_teams(digest)
+    if found is None:
+        return None
+    user_id, *_, team_ids = found
+    return *found, limits.caps_of(user_id, limits.of(user_id, team_ids))

@@ -48,6 +48,7 @@ class Settings:
     journal_dir: str = "proxy-journal"
     prices: str = ""
     include_usage: bool = False
+    reserve_tokens: int = 4096
     drain_seconds: int = 20
     models: tuple = (("gpt-3", "gpt-4o-mini"), ("gpt-4", "gpt-4o"))
 
@@ -91,6 +92,7 @@ def load(environ=None, folder="."):
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
         prices=read.text("PRICES"),
         include_usage=read.switch("INCLUDE_USAGE"),
+        reserve_tokens=read.number("RESERVE_TOKENS", 4096, least=1, most=1_000_000),
         drain_seconds=read.number("DRAIN_SECONDS", 20, least=0, most=3600),
         models=read.pairs("MODELS", "gpt-3=gpt-4o-mini,gpt-4=gpt-4o"),
     )
@@ -104,6 +106,11 @@ def load_database(environ=None, folder="."):
 def load_password_min_length(environ=None, folder="."):
     """The setting `password_min_length` alone."""
     return _password_min_length(_reader(environ, folder))
+
+
+def load_redis(environ=None, folder="."):
+    """The setting `redis` alone."""
+    return _redis(_reader(environ, folder))
 
 
 def load_prices(environ=None, folder="."):

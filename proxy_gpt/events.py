@@ -37,12 +37,12 @@ def attach(response):
         record.bytes_out = response.content_length or 0
         if record.kind == "request":
             record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
-    log = proxy().log
-    response.call_on_close(lambda: finish(log, record))
+    log, gate = proxy().log, proxy().gate
+    response.call_on_close(lambda: finish(log, gate, record))
     return response
 
 
-def finish(log, record):
+def finish(log, gate, record):
     """The last byte is out, or the caller is gone: the event is whole, unless its work goes on in the background."""
     if record.detached:
         return
@@ -50,6 +50,7 @@ def finish(log, record):
         record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING)
     record.settle(Outcome.COMPLETE)
     record.end()
+    gate.settle(record)
     log.finish(record, kept=record.kind != PROBE or record.status >= 400)  # a row every second that all is well buries the others
 
 

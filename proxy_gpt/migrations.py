@@ -110,8 +110,7 @@ CREATE TABLE limit_periods (subject VARCHAR(48) NOT NULL, period VARCHAR(16) NOT
     tokens BIGINT NOT NULL, money BIGINT NOT NULL, held_tokens BIGINT NOT NULL, held_money BIGINT NOT NULL, PRIMARY KEY (subject, period));
 CREATE TABLE limit_holds (id VARCHAR(36) NOT NULL PRIMARY KEY, tokens BIGINT NOT NULL, money BIGINT NOT NULL, periods TEXT NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL);
-CREATE INDEX "hold_expires_at" ON "limit_holds" ("expires_at")
-"""
+CREATE INDEX "hold_expires_at" ON "limit_holds" ("expires_at")"""
 
 
 # A step yields what playhouse.migrate is to do.

@@ -51,6 +51,11 @@ class Prices:
             return None
         return (sum(count * price[kind] for kind, count in counts if count) + MILLION // 2) // MILLION
 
+    def dearest(self, input_tokens, output_tokens):
+        """Billionths that it costs at the most, whatever the model."""
+        input_price, output_price = (max((model.get(kind, 0) for model in self.models.values()), default=0) for kind in ("input", "output"))
+        return (input_tokens * input_price + output_tokens * output_price) // MILLION
+
     def _of(self, model):
         """The entry with the longest name that is the model's, or begins it with no more than a snapshot's date behind."""
         for end in range(len(model), 0, -1):

@@ -10,15 +10,15 @@ INTERVAL = 600  # seconds
 logger = logging.getLogger(__name__)
 
 
-def start():
+def start(*more):
     """Do it in the background from now on; several processes may, one of them finds the work."""
-    threading.Thread(target=_run, name="upkeep", daemon=True).start()
+    threading.Thread(target=_run, args=(more,), name="upkeep", daemon=True).start()
 
 
-def _run():
+def _run(more):
     pause = threading.Event()
     while True:
-        for duty in (sessions.drop_expired, messages.fail_forgotten):
+        for duty in (sessions.drop_expired, messages.fail_forgotten, *more):
             try:
                 with db.without_waiting_for_locks():
                     duty()

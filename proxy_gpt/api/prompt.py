@@ -4,7 +4,7 @@ from flask import Blueprint, current_app, g, request
 from proxy_gpt import fields, views
 from proxy_gpt.answers import answers
 from proxy_gpt.api.chat import ID
-from proxy_gpt.auth import charged_team
+from proxy_gpt.auth import caps_for, charged_team
 from proxy_gpt.chat import context
 from proxy_gpt.errors import BadRequest, NotFound, UpstreamError, UpstreamRefused, UpstreamTimeout
 from proxy_gpt.fields import Flag, Text, Whole, takes
@@ -36,6 +36,7 @@ def prompt():
 def _send(chat, text, count, stream, otr):
     proxy = current_app.extensions["proxy"]
     g.event.team_id = chat.team_id or charged_team()
+    g.event.caps = caps_for(g.event.team_id)
     asked = (g.event, chat, g.caller.user_id, text)
     if otr:
         return proxy.prompts.note(*asked)

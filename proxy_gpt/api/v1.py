@@ -4,9 +4,10 @@ from werkzeug.routing import BaseConverter, Rule
 
 from proxy_gpt import include_usage
 from proxy_gpt.answers import answers
-from proxy_gpt.auth import charged_team
+from proxy_gpt.auth import caps_for, charged_team
 from proxy_gpt.errors import MethodRefused, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout
 from proxy_gpt.eventlog.metering import Meter
+from proxy_gpt.ledger import estimate
 from proxy_gpt.passthrough import PIECE, Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
@@ -58,6 +59,7 @@ def passthrough(below):
     path, query = split_target(environ["RAW_URI"])
     proxy = current_app.extensions["proxy"]
     g.event.team_id = charged_team()
+    g.event.caps = caps_for(g.event.team_id)
     meter = Meter.for_call(environ["REQUEST_METHOD"], g.event.endpoint, proxy.prices)
     exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings, meter)
     try:
@@ -82,6 +84,9 @@ def _ask(proxy, exchange, environ, path, query):
         environ["wsgi.input"] if length or chunked else None,
         length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE,
     )  # fmt: skip
+    if g.event.caps:
+        head, body = estimate.beginning(body)
+        proxy.gate.admit(g.event, estimate.of_request(exchange.meter, head, length, proxy.gate.usual_out))
     if includes and isinstance(body, bytes):
         body = _include_usage(exchange, sent, body)
         length = len(body)

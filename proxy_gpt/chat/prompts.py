@@ -10,6 +10,7 @@ from proxy_gpt.chat.context import as_chat_messages
 from proxy_gpt.errors import ClientGone, Interrupted, ProxyError, Unavailable, UpstreamTimeout
 from proxy_gpt.eventlog.metering import EXACT, Meter
 from proxy_gpt.eventlog.record import Outcome
+from proxy_gpt.ledger import estimate
 from proxy_gpt.models import Status
 from proxy_gpt.rules import messages
 from proxy_gpt.upstream.call import Call
@@ -23,12 +24,12 @@ logger = logging.getLogger(__name__)
 class Prompts:
     """Answers the prompts that come to this process."""
 
-    def __init__(self, upstream, log, contexts, hub, prices):
+    def __init__(self, upstream, log, contexts, hub, gate):
         self.upstream = upstream
         self.log = log
         self.contexts = contexts
         self.hub = hub
-        self.prices = prices
+        self.gate = gate
         self.streamed = set()  # answers that are streamed now
 
     def note(self, record, chat, user_id, prompt):
@@ -78,6 +79,7 @@ class Prompts:
         finally:
             self.streamed.discard(answer)
             answer.record.end()
+            self.gate.settle(answer.record)
             self.log.finish(answer.record)
 
     def _publish(self, message, piece=None):
@@ -97,12 +99,14 @@ class Answer:
         self.context = prompts.contexts.read(chat, count)
         asked = as_chat_messages(chat, self.context, count, user_id, prompt)
         model = prompts.upstream.model(chat.model)
-        self.meter = Meter("/chat/prompt", prompts.prices)
+        self.meter = Meter("/chat/prompt", prompts.gate.prices)
         self.completion = Completion(prompts.upstream, call, model, asked, streamed, self.meter)
         self.stopped = False
         self.kept_at = time.monotonic()
         self.deadline = self.kept_at + messages.LONGEST_REPLY
         self.record.model = model
+        if record.caps:
+            prompts.gate.admit(record, estimate.of_prompt(model, self.completion.raw, prompts.gate.usual_out))
         self.prompts.log.intend(record, self.meter.columns(model))  # first: the intent of a killed process is what fails its message
         self.message = messages.begin(record.id, chat, user_id, prompt, model)
 

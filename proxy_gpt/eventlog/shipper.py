@@ -8,6 +8,8 @@ import psycopg2
 from proxy_gpt import clock
 from proxy_gpt.eventlog import journal, rollup
 from proxy_gpt.eventlog.record import COLUMNS, DEFAULTS, Outcome
+from proxy_gpt.ledger import settling, sql
+from proxy_gpt.ledger.transactions import executor
 from proxy_gpt.models import Event
 
 BATCH_BYTES = 256 << 10  # journal read at once: bounds memory and the time a transaction takes
@@ -81,6 +83,7 @@ class Shipper:
                 if cursor.rowcount == 1:
                     new.append(row)
             rollup.add(cursor, new)
+            sql.settle(executor(self.database), settling.of_rows(new, COLUMNS))
 
     def _statement(self):
         sql, _ = Event.insert(dict.fromkeys((*COLUMNS, "stored_at"))).on_conflict_ignore().sql()

@@ -38,7 +38,7 @@ class Book:
         found = found or self.sql.amounts(periods)
         return [amounts or self._by_sums(*period) for period, amounts in zip(periods, found, strict=True)]
 
-    def upkeep(self):
+    def drop_over(self):
         """What is over, and what nobody will settle, goes from the database; in Redis it goes by itself."""
         self.sql.drop_expired()
         self.sql.drop_ended()

@@ -1,22 +1,18 @@
-"""What a call may use, guessed from the beginning of its body before it goes upstream.
+"""What a call may use, guessed before it goes upstream. What it did use is settled afterwards.
 
-Tokens in: a quarter of the bytes of a JSON body, a picture in it counting a thousand; none for files. Tokens out: what the body
-names as the most, for each of `n` choices, else RESERVE_TOKENS. The guess need not be right: what was used is settled afterwards.
+Tokens in: the bytes of the text divided by four, as for events without a count (see `eventlog.estimate`); none for files. Tokens out:
+what the body names as the most, for each of its `n` choices, else RESERVE_TOKENS.
 """
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
 
+from proxy_gpt.eventlog import metering
+from proxy_gpt.eventlog.estimate import tokens
 from proxy_gpt.eventlog.usage import read_model
 
-HEAD = 256 << 10  # bytes of a body that are looked at before it goes upstream; the rest of it streams through
-PICTURE = 1000  # tokens
-CHANGING = ("POST", "PUT", "PATCH")
-OPERATION = re.compile(r"/(?:chat/completions|completions|responses|embeddings|(?:images|audio)/[a-z]+)/*$", re.IGNORECASE)
-SILENT = re.compile(r"/embeddings/*$", re.IGNORECASE)  # gives out no tokens
+HEAD = 256 << 10  # bytes of a body, or some more, that are looked at before it goes upstream; the rest of it streams through
 MOST_OUT = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,12})')
 CHOICES = re.compile(rb'"n"\s*:\s*(\d{1,3})')
-PICTURES = re.compile(rb"base64,[A-Za-z0-9+/=\\]+")
 
 
 class Estimate(NamedTuple):
@@ -28,44 +24,40 @@ class Estimate(NamedTuple):
     size: int = 0  # bytes of the body, where they are known
 
 
-def of_request(method, path, content_type, head, length, usual_out):
-    """The Estimate of a request with this `head` of its body, `length` bytes in all if that is known; None when it uses no tokens."""
-    if method not in CHANGING:
+def of_request(meter, head, length, usual_out):
+    """The Estimate of a request whose meter has seen this `head` of its body, of `length` bytes if known; None where it uses no tokens."""
+    if meter is None:
         return None
-    path = unquote(path)
-    if method != "POST" or not OPERATION.search(path):
-        return Estimate()
-    is_json = "multipart/" not in (content_type or "")
-    tokens_in = _tokens_in(head, length or 0) if is_json else 0
-    return Estimate(read_model(head), tokens_in, 0 if SILENT.search(path) else _tokens_out(head, usual_out), length or 0)
+    if meter.is_text:
+        told = meter.told.size * max(length or 0, len(head)) // max(1, len(head))  # the rest is taken to be like the beginning
+        silent = metering.EMBEDDINGS.fullmatch(meter.endpoint)
+        return Estimate(read_model(head), tokens(told), 0 if silent else _tokens_out(head, usual_out), length or 0)
+    if metering.OTHER.fullmatch(meter.endpoint):
+        return Estimate(read_model(head), 0, _tokens_out(head, usual_out), length or 0)
+    return Estimate()
 
 
 def of_prompt(model, raw, usual_out):
     """The Estimate of a chat completion of ours with this body."""
-    return Estimate(model, len(raw) // 4, usual_out)
+    return Estimate(model, tokens(len(raw)), usual_out, len(raw))
 
 
-def beginning(pieces):
-    """(the first HEAD bytes or some more, an iterator over all of it) of a body that comes in pieces."""
+def beginning(body):
+    """(the first HEAD bytes of a body or some more, an iterator over all of it) of one that comes in pieces; of others all."""
+    if body is None or isinstance(body, bytes):
+        return body or b"", body
     taken, size = [], 0
-    pieces = iter(pieces)
-    for piece in pieces:
+    for piece in body:
         taken.append(piece)
         size += len(piece)
         if size >= HEAD:
             break
-    return b"".join(taken), _again(taken, pieces)
+    return b"".join(taken), _again(taken, body)
 
 
 def _again(taken, pieces):
     yield from taken
     yield from pieces
-
-
-def _tokens_in(head, length):
-    text, pictures = PICTURES.subn(b"", head)
-    rest = 0 if pictures else max(0, length - len(head))  # behind a picture are more of it
-    return (len(text) + rest) // 4 + pictures * PICTURE
 
 
 def _tokens_out(head, usual):

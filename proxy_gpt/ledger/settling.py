@@ -15,8 +15,8 @@ def of(record):
 
 def of_rows(rows, columns):
     """The Settlements of event rows with these columns; events of nobody settle nothing."""
-    values = itemgetter(*map(columns.index, FIELDS))
-    return [_settlement(*values(row)) for row in rows if row[columns.index("user_id")]]
+    values, user = itemgetter(*map(columns.index, FIELDS)), columns.index("user_id")
+    return (_settlement(*values(row)) for row in rows if row[user])
 
 
 def _settlement(identity, timestamp, user_id, team_id, usage, tokens_in, tokens_out, cost):

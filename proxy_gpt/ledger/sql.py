@@ -112,6 +112,7 @@ def settle(execute, settlements):
     """Put what calls used in the place of what was held for them, in the transaction that sums up the same events."""
     if execute(ANYTHING).fetchone() is None:  # nobody has limits
         return
+    settlements = list(settlements)
     holds = _take_back(execute, [settlement.id for settlement in settlements])
     changes = _given_back(holds)
     for settlement in settlements:

@@ -3,7 +3,7 @@ from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import BadRequest, Forbidden, NotFound
 from proxy_gpt.models import Chat, Team, TeamMember, User
-from proxy_gpt.rules import names
+from proxy_gpt.rules import limits, names
 
 LONGEST_NAME = 30
 LONGEST_DESCRIPTION = 256
@@ -78,6 +78,7 @@ def delete(user_id, team_id):
         # The chats first: who changes one locks it and then looks at its team, and two who lock in opposite order wait for ever.
         Chat.delete().where(Chat.team == team_id).execute()
         Team.delete().where(Team.id == team_id).execute()
+        limits.forget(f"team:{team_id}")
 
 
 def add(user_id, team_id, people):
