@@ -42,6 +42,14 @@ class Call:
         """The (subject, period) of each cap, in the order in which all who lock them do so."""
         return [(cap.subject, self.timestamp[: cap.length]) for cap in self.caps]
 
+    def fits(self, amounts):
+        """Whether there is room for it in each of its periods."""
+        return all(
+            used.requests < cap.requests and used.tokens + used.held_tokens + self.tokens <= cap.tokens
+            and used.money + used.held_money + self.money <= cap.money
+            for cap, used in zip(self.caps, amounts, strict=True)
+        )  # fmt: skip
+
 
 class Settlement(NamedTuple):
     """How a call ended. What it used without anybody knowing how much is None, and counts as it was reserved."""

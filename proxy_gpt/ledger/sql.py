@@ -8,10 +8,12 @@ from collections import defaultdict
 from datetime import timedelta
 
 from proxy_gpt import clock
+from proxy_gpt.errors import Unavailable
 from proxy_gpt.ledger.entries import MINUTE, Amounts, Exceeded, end_of
 
 MARGIN = timedelta(minutes=10)  # after the longest that a call may take, its hold is nobody's any more
 KEPT = timedelta(hours=2)  # a period that is over stays for calls whose body came slowly
+TRIES = 20  # to take from periods that change between a look and the next
 BATCH = 500  # ids in a statement
 TAKE = (
     "UPDATE limit_periods SET requests = requests + 1, held_tokens = held_tokens + ?, held_money = held_money + ? "
@@ -46,7 +48,7 @@ class SqlLedger:
 
     def reserve(self, call):
         """Count the call, and hold what it may use. Raises Exceeded, or Unavailable when the database is away."""
-        for _ in range(3):
+        for _ in range(TRIES):
             try:
                 with self.transaction() as execute:
                     return self._take(execute, call)
@@ -54,9 +56,9 @@ class SqlLedger:
                 amounts = self.amounts(call.periods())
             if None in amounts:
                 self._open([period for period, found in zip(call.periods(), amounts, strict=True) if found is None])
-            elif not self.drop_expired():
-                break
-        raise Exceeded(call, amounts)
+            elif not call.fits(amounts) and not self.drop_expired():  # else there is room now: somebody else was just settled
+                raise Exceeded(call, amounts)
+        raise Unavailable("Too many calls come at once to count them. Try again in a few seconds.")
 
     def amounts(self, periods):
         """The Amounts of each (subject, period), None where it has no row."""
