@@ -86,11 +86,7 @@ class Stripper:
 
     def feed(self, piece):
         """The bytes that pass by now."""
-        if self.after_cr and piece:
-            self.after_cr = False
-            if piece[:1] == b"\n":
-                piece, self.taken = piece[1:], self.taken + 1
-        text, at, passed = self.rest + piece, 0, []
+        text, at, passed = self.rest + self._without_line_feed(piece), 0, []
         while at < len(text):
             begin = at
             if not self.inside and (before := BEFORE_AN_EVENT.match(text, at)):
@@ -112,6 +108,13 @@ class Stripper:
         """What was held back, when nothing more comes."""
         rest, self.rest = self.rest, b""
         return rest
+
+    def _without_line_feed(self, piece):
+        if not self.after_cr or not piece:
+            return piece
+        self.after_cr = False
+        self.taken += piece[:1] == b"\n"
+        return piece.removeprefix(b"\n")
 
     def _pass_unless_usage(self, event, passed, is_last):
         if self.inside or not is_usage_alone(event):

@@ -96,17 +96,15 @@ class Exchange(Call):
                 self.downloaded.feed(piece)
                 yield piece if self.stripper is None else self.stripper.feed(piece)
         except ProxyError as error:
-            error = self.reason(error)
-            if isinstance(error, ClientGone):
+            if isinstance(error := self.reason(error), ClientGone):
                 return
             self.record.settle(error.outcome, error.message)
-            yield self._held_back()
             yield from self._broken_off(error)
-            return
-        yield self._held_back()
-        if not self.gone:
-            self.all_read = True
-            self.record.settle(Outcome.COMPLETE)
+        else:
+            yield self._held_back()
+            if not self.gone:
+                self.all_read = True
+                self.record.settle(Outcome.COMPLETE)
 
     def _held_back(self):
         return b"" if self.stripper is None else self.stripper.end()
@@ -120,7 +118,7 @@ class Exchange(Call):
     def _broken_off(self, error):
         if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
             raise CallerDropped(errno.ECONNRESET, "The upstream broke off.") from error
-        yield error_event(error)
+        yield self._held_back() + error_event(error)
 
     @property
     def about(self):

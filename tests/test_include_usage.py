@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_gpt.include_usage import LONGEST_EVENT, Stripper, with_usage
-from tests.fake_openai import HANG_UP, answers, chunked, head
+from tests.fake_openai import HANG_UP, chunked, head
 from tests.test_openai_client import hello, tokens
 from tests.wire import Wire, bearer
 

@@ -70,10 +70,10 @@ def test_a_journal_that_is_read_again_is_summed_once(start, database, tmp_path):
     server.kill()
     rows = [Record("POST", f"/v1/left/{number}").row(user_id="u", usage="exact", input_tokens=5, model="m") for number in range(3)]
     lines = b"".join(b"O" + json.dumps(row).encode() + b"\n" for row in rows)
-    for end in (len(lines) // 2, None):  # the first time, two of the lines were not yet there
+    for end, there in ((len(lines) // 2, 1), (None, 3)):  # the first time, two of the lines were not yet there
         next(path for path in journal(server)).write_bytes(lines[:end])
         server.start()
-        eventually(lambda: server.rows("SELECT COUNT(*) AS n FROM events WHERE model = 'm'")[0]["n"] == (3 if end is None else 1))
+        eventually(lambda there=there: server.rows("SELECT COUNT(*) AS n FROM events WHERE model = 'm'")[0]["n"] == there)
         server.kill()
     (line,) = server.rows("SELECT * FROM usage_days WHERE model = 'm'")
     assert (line["requests"], line["input_tokens"], line["unpriced"], line["cost"]) == (3, 15, 3, 0)

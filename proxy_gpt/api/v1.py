@@ -80,16 +80,14 @@ def _ask(proxy, exchange, environ, path, query):
     if chunked and chunked.lower() != "chunked":  # "gzip, chunked", of which gunicorn undoes the chunks alone
         raise UnsupportedCoding("The only Transfer-Encoding of a body that is read is 'chunked'. Compression is a Content-Encoding.")
     includes = proxy.settings.include_usage and environ["REQUEST_METHOD"] == "POST" and path in include_usage.PATHS
-    body = exchange.upload(
-        environ["wsgi.input"] if length or chunked else None,
-        length, environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE,
-    )  # fmt: skip
+    stream = environ["wsgi.input"] if length or chunked else None
+    coding, short = environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE
+    body = exchange.upload(stream, length, environ.get("CONTENT_TYPE"), coding, short)
     if g.event.caps:
         head, body = estimate.beginning(body)
         proxy.gate.admit(g.event, estimate.of_request(exchange.meter, head, length, proxy.gate.usual_out))
     if includes and isinstance(body, bytes):
-        body = _include_usage(exchange, sent, body)
-        length = len(body)
+        body, length = _include_usage(exchange, sent, body)
     proxy.log.intend(g.event, exchange.presumed())
     try:
         answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
@@ -100,13 +98,13 @@ def _ask(proxy, exchange, environ, path, query):
 
 
 def _include_usage(exchange, sent, body):
-    """The body that makes the upstream report its usage too, with what is needed to keep that from the caller."""
+    """The body that makes the upstream report its usage too, and its length; the exchange will keep that from the caller."""
     changed = include_usage.with_usage(body)
     if changed is None:
-        return body
+        return body, len(body)
     exchange.stripper = include_usage.Stripper()
     sent.pop("Accept-Encoding", None)  # the answer must be readable
-    return changed
+    return changed, len(changed)
 
 
 def _response_headers(answer):

@@ -11,6 +11,7 @@ RUN = re.compile(rb"[A-Za-z0-9+/=_\\\\-]*")
 WORDS = re.compile(rb'"(?:(delta)|content|text|refusal|arguments|reasoning|reasoning_content)"\s*:\s*"')
 STRING = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)  # to the quote that ends it, or as far as it goes
 BACKSLASH = ord("\\")
+LONGEST_WAITING = 4096  # bytes
 OVERLAP = 32  # bytes kept for a key that is cut by the end of a piece
 
 
@@ -56,6 +57,7 @@ class Said:
     """
 
     def __init__(self):
+        self.waiting, self.length = [], 0  # pieces that are not looked at yet: most answers are short and report their usage
         self.deltas = self.others = 0
         self.tail = b""
         self.inside = None  # the match that opened the string which goes on in the next piece
@@ -63,11 +65,19 @@ class Said:
     @property
     def size(self):
         """The bytes of all words so far."""
+        self._look()
         return self.deltas or self.others
 
     def feed(self, piece):
         """Take the next piece."""
-        text, at = self.tail + piece, 0
+        self.waiting.append(piece)
+        self.length += len(piece)
+        if self.length > LONGEST_WAITING:
+            self._look()
+
+    def _look(self):
+        text, at = b"".join([self.tail, *self.waiting]), 0
+        self.waiting, self.length = [], 0
         while True:
             if self.inside:
                 end = STRING.match(text, at).end()

@@ -19,9 +19,7 @@ def add(cursor, rows):
     sums = {}
     for row in rows:
         if row[AT["usage"]] and row[AT["user_id"]]:
-            total = sums.setdefault(_key(row), dict.fromkeys(SUMS, 0))
-            for name, value in _values(row).items():
-                total[name] += value
+            _add_one(sums.setdefault(_key(row), dict.fromkeys(SUMS, 0)), row)
     if sums:
         cursor.executemany(_statement(), [(*key, *(sums[key][name] for name in SUMS)) for key in sorted(sums)])
 
@@ -30,13 +28,14 @@ def _key(row):
     return row[AT["timestamp"]][:10], row[AT["user_id"]], row[AT["team_id"]] or "", row[AT["model"]]
 
 
-def _values(row):
+def _add_one(total, row):
+    for name in COUNTS:
+        total[name] += row[AT[name]] or 0
     usage = row[AT["usage"]]
-    counts = {name: row[AT[name]] or 0 for name in COUNTS}
-    return {
-        **counts, "requests": 1, "unpriced": row[AT["cost"]] is None,
-        "estimated": usage == metering.ESTIMATED, "unknown": usage == metering.UNKNOWN,
-    }  # fmt: skip
+    total["requests"] += 1
+    total["estimated"] += usage == metering.ESTIMATED
+    total["unknown"] += usage == metering.UNKNOWN
+    total["unpriced"] += row[AT["cost"]] is None
 
 
 def _statement():
