@@ -47,11 +47,11 @@ class Proxy:
         journals = folder_for(settings.journal_dir, settings.database)
         self.meter = meter or Meter(settings)
         self.says = Log(settings.log_format)
-        self.log = EventLog(db.open_database(settings.database), journals, fail_interrupted, self._note)
         self.redis = Link(settings.redis) if settings.redis else None
+        self.gate = Gate(settings, self.prices, self.redis)
+        self.log = EventLog(db.open_database(settings.database), journals, self.ended_with_their_process, self._note)
         self.attempts = Attempts(settings, self.redis)
         self.hub = Hub(self.redis)
-        self.gate = Gate(settings, self.prices, self.redis)
         self.contexts = Contexts(RedisCache(self.redis) if self.redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub, self.gate)
         self.draining = False
@@ -63,6 +63,12 @@ class Proxy:
     def connections(self):
         """How many connections to the database are in use."""
         return sum(len(database._in_use) for database in (self.database, self.log.shipper.database))  # peewee's pool does not tell otherwise
+
+    def ended_with_their_process(self, ids):
+        """What is to be done about requests that ended with another process. Raises Unavailable when that cannot be done now."""
+        with db.without_waiting_for_locks():
+            messages.fail_interrupted(ids)
+        self.gate.settle_interrupted(ids)
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, let what is under way come to its end, and cut the rest."""
@@ -85,12 +91,6 @@ class Proxy:
         self.meter.count(record)
         if kept:
             self.says.request(record)
-
-
-def fail_interrupted(ids):
-    """Messages ended with another process. Raises Unavailable when that cannot be written now."""
-    with db.without_waiting_for_locks():
-        messages.fail_interrupted(ids)
 
 
 def create_app(settings, meter=None):

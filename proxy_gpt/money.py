@@ -1,5 +1,5 @@
 """Money: whole billionths within, decimals such as 12.50 to people."""
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 BILLION = 10**9
 MOST = 10**9 * BILLION  # what a database's integer holds with room to spare
@@ -17,6 +17,6 @@ def from_text(text):
         billionths = Decimal(text) * BILLION
         if 0 <= billionths <= MOST and billionths == int(billionths):
             return int(billionths)
-    except (InvalidOperation, OverflowError):
-        pass  # no number: as one that is none of these
+    except ArithmeticError:  # no number, or one without end
+        pass
     raise ValueError("not an amount of money")

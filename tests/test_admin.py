@@ -72,7 +72,7 @@ def test_searching_finds_names_whatever_their_case_and_no_wildcards(peopled, tex
 
 def test_a_user_is_shown_by_id_and_by_name(peopled):
     user = json.loads(peopled.ok("user", "ALICE", "--json"))
-    assert list(user) == [*KEYS, "capture", "teams"] and (user["capture"], user["teams"]) == ("default", [])
+    assert list(user) == [*KEYS, "capture", "teams", "limits"] and (user["capture"], user["teams"], user["limits"]) == ("default", [], [])
     assert json.loads(peopled.ok("user", user["id"], "--json")) == user
     lines = peopled.ok("user", "alice").splitlines()
     assert lines[:4] == [f"id           {user['id']}", "username     alice", "first name   Alice", "last name    Liddell"]

@@ -25,7 +25,7 @@ class Database:
         self.sql = SqlLedger(*transactions(check_database(database, "the test's database")), longest_call)
         self.reserve, self.amounts = self.sql.reserve, self.sql.amounts
 
-    def settle(self, settlement, call):
+    def settle(self, settlement):
         with self.sql.transaction() as execute:
             sql.settle(execute, [settlement])
 
@@ -91,7 +91,7 @@ def test_what_was_used_takes_the_place_of_what_was_held(ledger, user):
     first = call(Cap(user, DAY, tokens=100, money=50), tokens=60, money=30)
     ledger.reserve(first)
     assert ledger.amounts(first.periods()) == [Amounts(requests=1, held_tokens=60, held_money=30)]
-    ledger.settle(ended(first, tokens=40, money=20), first)
+    ledger.settle(ended(first, tokens=40, money=20))
     assert ledger.amounts(first.periods()) == [Amounts(requests=1, tokens=40, money=20)]
 
 
@@ -102,7 +102,7 @@ def test_a_cap_is_filled_to_the_last_of_it_and_no_further(ledger, user):
     with pytest.raises(Exceeded) as refused:
         ledger.reserve(call(cap, tokens=41))
     assert refused.value.amounts == [Amounts(requests=1, held_tokens=60)]
-    ledger.settle(ended(first, tokens=60), first)
+    ledger.settle(ended(first, tokens=60))
     ledger.reserve(call(cap, tokens=40))
     with pytest.raises(Exceeded):
         ledger.reserve(call(cap, tokens=1))
@@ -131,7 +131,7 @@ def test_a_call_that_holds_nothing_counts_as_a_request(ledger, user):
 def test_what_nobody_knows_counts_as_it_was_reserved(ledger, user):
     unknown = call(Cap(user, DAY, tokens=100, money=50), tokens=60, money=30)
     ledger.reserve(unknown)
-    ledger.settle(ended(unknown, tokens=None, money=None), unknown)
+    ledger.settle(ended(unknown, tokens=None, money=None))
     assert ledger.amounts(unknown.periods()) == [Amounts(requests=1, tokens=60, money=30)]
 
 
@@ -139,7 +139,7 @@ def test_what_a_call_used_beyond_its_reservation_counts_too(ledger, user):
     cap = Cap(user, DAY, tokens=100)
     more = call(cap, tokens=10)
     ledger.reserve(more)
-    ledger.settle(ended(more, tokens=130), more)
+    ledger.settle(ended(more, tokens=130))
     with pytest.raises(Exceeded) as refused:
         ledger.reserve(call(cap))
     assert refused.value.amounts == [Amounts(requests=1, tokens=130)]
@@ -158,7 +158,7 @@ def test_a_call_that_outlives_its_hold_counts_all_the_same(make, user):
     late = call(cap, tokens=50)
     make(longest_call=-3600).reserve(late)
     make().reserve(call(cap, tokens=100))
-    make().settle(ended(late, tokens=40), late)
+    make().settle(ended(late, tokens=40))
     assert make().amounts(late.periods()) == [Amounts(requests=2, tokens=40, held_tokens=100)]
 
 
@@ -178,7 +178,7 @@ def test_a_call_that_nothing_was_reserved_for_counts_in_periods_that_have_begun(
     cap = Cap(user, DAY, tokens=100)
     make().reserve(call(cap, tokens=50))
     other = call(cap)
-    make().settle(ended(other, tokens=30), other)
+    make().settle(ended(other, tokens=30))
     assert make().amounts(other.periods()) == [Amounts(requests=1, tokens=30, held_tokens=50)]
 
 

@@ -1,4 +1,5 @@
 """Limits as people meet them: what is refused, in which words and headers, on each database, with Redis and over two processes."""
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,13 @@ from tests.server import error_of, eventually
 
 USED = 24 + 68  # tokens that the fake upstream reports of a chat completion
 BILLION = 10**9
+numbers = itertools.count(1)
+
+
+@pytest.fixture
+def somebody(sqlite_proxy):
+    """Somebody new, for what is the same whatever keeps the counts."""
+    return sqlite_proxy.person(f"somebody {next(numbers)}")
 
 
 @pytest.fixture
@@ -64,17 +72,17 @@ def test_tokens_a_day_are_settled_by_what_was_used(proxy, upstream, newcomer):
     answered(proxy, ask(newcomer, 300 - USED - 100))  # all of it can be used
 
 
-def test_a_request_that_is_larger_than_the_limit_is_not_tried_again(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_minute=199)
-    answer = ask(newcomer, 100)
+def test_a_request_that_is_larger_than_the_limit_is_not_tried_again(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_minute=199)
+    answer = ask(somebody, 100)
     assert "more than the whole of it" in refusal(answer)
     assert answer.headers["x-should-retry"] == "false" and upstream.questions == []
 
 
-def test_without_a_most_the_setting_is_reserved_for_each_choice(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_day=100 + 3 * 4096 - 1)
-    assert "may need 12388 tokens" in refusal(newcomer.post("/v1/chat/completions", data=body(n=3)))
-    answered(proxy, ask(newcomer))
+def test_without_a_most_the_setting_is_reserved_for_each_choice(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_day=100 + 3 * 4096 - 1)
+    assert "may need 12388 tokens" in refusal(somebody.post("/v1/chat/completions", data=body(n=3)))
+    answered(sqlite_proxy, ask(somebody))
 
 
 def test_what_calls_under_way_hold_may_be_free_in_a_second(proxy, upstream, newcomer):
@@ -93,20 +101,20 @@ def test_what_calls_under_way_hold_may_be_free_in_a_second(proxy, upstream, newc
     answered(proxy, ask(newcomer, 200))
 
 
-def test_money_a_month(proxy, upstream, newcomer):
-    limit(proxy, newcomer, money_per_month=BILLION // 1000)
-    cost = answered(proxy, ask(newcomer, 1000))["cost"]  # gpt-4o-mini: 0.15 and 0.60 a million
-    error = error_of(ask(newcomer, 2000), 429)
+def test_money_a_month(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, money_per_month=BILLION // 1000)
+    cost = answered(sqlite_proxy, ask(somebody, 1000))["cost"]  # gpt-4o-mini: 0.15 and 0.60 a million
+    error = error_of(ask(somebody, 2000), 429)
     used = f"{cost / BILLION:.9f}".rstrip("0")
     assert error["message"].startswith(f"Your limit is 0.001 USD a month; {used} USD used, and this call may need 0.001215 USD.")
     assert cost > 0 and error["code"] == "insufficient_quota"
 
 
-def test_a_model_without_a_price_is_refused_to_who_has_a_budget_in_money(proxy, upstream, newcomer):
-    limit(proxy, newcomer, money_per_day=BILLION)
-    error = error_of(newcomer.post("/v1/chat/completions", json={"model": "home-made", "messages": []}), 403)
+def test_a_model_without_a_price_is_refused_to_who_has_a_budget_in_money(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, money_per_day=BILLION)
+    error = error_of(somebody.post("/v1/chat/completions", json={"model": "home-made", "messages": []}), 403)
     assert "'home-made'" in error["message"] and "PRICES" in error["message"] and error["param"] == "model"
-    assert upstream.questions == [] and newcomer.get("/v1/models").status_code == 200
+    assert upstream.questions == [] and somebody.get("/v1/models").status_code == 200
 
 
 def test_a_team_is_limited_whoever_of_it_calls(proxy, upstream, newcomer, team, bob):
@@ -176,42 +184,42 @@ def test_a_limit_counts_what_was_used_before_it_was_set(proxy, upstream, newcome
     assert f"; {USED} tokens used, " in refusal(ask(known_anew(newcomer), 100))
 
 
-def test_a_call_that_the_upstream_refuses_uses_nothing(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_day=1000)
+def test_a_call_that_the_upstream_refuses_uses_nothing(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_day=1000)
     upstream.script(answers.error("400 Bad Request", "Unknown model.", "model_not_found"))
-    answer = ask(newcomer, 900)
-    assert answer.status_code == 400 and proxy.event(answer)
-    answered(proxy, ask(newcomer, 900))
+    answer = ask(somebody, 900)
+    assert answer.status_code == 400 and sqlite_proxy.event(answer)
+    answered(sqlite_proxy, ask(somebody, 900))
 
 
-def test_a_body_in_chunks_and_a_large_one_are_looked_at_before_they_are_sent(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_day=60_000)
+def test_a_body_in_chunks_and_a_large_one_are_looked_at_before_they_are_sent(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_day=60_000)
     large = body()[:-2] + "x" * 800_000 + '"}'
-    assert "may need 204196 tokens" in refusal(newcomer.post("/v1/chat/completions", data=large))
-    assert "may need" in refusal(newcomer.post("/v1/chat/completions", data=iter([large[:1000].encode(), large[1000:].encode()])))
+    assert "may need 204196 tokens" in refusal(somebody.post("/v1/chat/completions", data=large))
+    assert "may need" in refusal(somebody.post("/v1/chat/completions", data=iter([large[:1000].encode(), large[1000:].encode()])))
     assert upstream.questions == []
     sent = body(100).encode()
-    answered(proxy, newcomer.post("/v1/chat/completions", data=iter([sent[:50], sent[50:]])))
+    answered(sqlite_proxy, somebody.post("/v1/chat/completions", data=iter([sent[:50], sent[50:]])))
     assert (upstream.question().body, upstream.question().framed_by) == (sent, "chunks")
 
 
-def test_pictures_and_files_are_no_text(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_day=5000, requests_per_minute=1000)
+def test_pictures_and_files_are_no_text(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_day=5000, requests_per_minute=1000)
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 900_000}}
     asked = {"model": "gpt-4o-mini", "max_tokens": 100, "messages": [{"role": "user", "content": [picture]}]}
-    answered(proxy, newcomer.post("/v1/chat/completions", json=asked))
-    assert newcomer.post("/v1/files", files={"file": b"x" * 1_000_000}).status_code == 200
+    answered(sqlite_proxy, somebody.post("/v1/chat/completions", json=asked))
+    assert somebody.post("/v1/files", files={"file": b"x" * 1_000_000}).status_code == 200
     assert upstream.question(1).size > 1_000_000
 
 
-def test_openais_client_raises_and_does_not_try_again_in_vain(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_day=10)
-    with openai.OpenAI(api_key=newcomer.token, base_url=f"{proxy.url}/v1", max_retries=5, timeout=10) as client:
+def test_openais_client_raises_and_does_not_try_again_in_vain(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_day=10)
+    with openai.OpenAI(api_key=somebody.token, base_url=f"{sqlite_proxy.url}/v1", max_retries=5, timeout=10) as client:
         with pytest.raises(openai.RateLimitError) as refused:
             client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "Hello"}])
     assert refused.value.code == "insufficient_quota" and upstream.questions == []
-    proxy.event(refused.value.response.headers["x-proxy-request-id"])
-    assert len(proxy.events(user_id=newcomer.id, endpoint="/v1/chat/completions")) == 1
+    sqlite_proxy.event(refused.value.response.headers["x-proxy-request-id"])
+    assert len(sqlite_proxy.events(user_id=somebody.id, endpoint="/v1/chat/completions")) == 1
 
 
 def test_a_team_that_is_deleted_takes_its_limits_along(proxy, newcomer, team):

@@ -25,10 +25,10 @@ class Book:
         if self.shared is None or not self._in_redis(self.shared.reserve, call):
             self.sql.reserve(call)
 
-    def settle(self, settlement, call):
+    def settle(self, settlement):
         """A call that reserved is over. In the database the shipper settles it, with the sums of the day."""
         if self.shared:  # what Redis misses because it is away, it takes from those sums when it is back
-            self._in_redis(self.shared.settle, settlement, call)
+            self._in_redis(self.shared.settle, settlement)
 
     def now(self, caps):
         """The Amounts of each cap in its current period. Raises Unavailable."""

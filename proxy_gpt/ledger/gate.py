@@ -38,7 +38,13 @@ class Gate:
     def settle(self, record):
         """The event of a call is whole: what was reserved for it is no more."""
         if record.call is not None and (record.call.tokens or record.call.money):
-            self.book.settle(settling.of(record), record.call)
+            self.book.settle(settling.of(record))
+
+    def settle_interrupted(self, ids):
+        """The events of calls whose process died are in the database. Raises Unavailable."""
+        if self.book.shared:
+            for settlement in settling.of_events(ids):
+                self.book.settle(settlement)
 
     def _money(self, estimate, is_limited):
         if not estimate.model:  # it is named too far behind, or not at all

@@ -9,7 +9,7 @@ GIVE_BACK = """
 local function give_back(holds, expiries, id)
   local text = redis.call('HGET', holds, id)
   redis.call('ZREM', expiries, id)
-  if not text then return end
+  if not text then return {tokens = 0, money = 0} end
   redis.call('HDEL', holds, id)
   local hold = cjson.decode(text)
   for _, period in ipairs(hold.periods) do
@@ -18,6 +18,7 @@ local function give_back(holds, expiries, id)
       if hold.money ~= '0' then redis.call('HINCRBY', period, 'held_money', '-' .. hold.money) end
     end
   end
+  return hold
 end
 """
 
@@ -68,11 +69,14 @@ end
 return {'taken'}
 """
 
-# KEYS: era, holds, expiries, each period that the call may belong to. ARGV: id, tokens, money.
+# KEYS: era, holds, expiries, each period that the call may belong to. ARGV: id, and the tokens and money that were used, '' for as many
+# as were held.
 SETTLE = GIVE_BACK + """
 local id, tokens, money = unpack(ARGV)
 local era = redis.call('GET', KEYS[1]) or '0'
-give_back(KEYS[2], KEYS[3], id)
+local hold = give_back(KEYS[2], KEYS[3], id)
+if tokens == '' then tokens = hold.tokens end
+if money == '' then money = hold.money end
 for i = 4, #KEYS do
   if redis.call('HGET', KEYS[i], 'era') == era then
     redis.call('HINCRBY', KEYS[i], 'tokens', tokens)

@@ -1,10 +1,14 @@
 """How an event tells what its call used: of a record when the call ends, of rows when the shipper takes them to the database."""
 from operator import attrgetter, itemgetter
 
+from proxy_gpt import clock
+from proxy_gpt.db import connection
+from proxy_gpt.eventlog import metering
 from proxy_gpt.ledger.entries import Settlement, subject
+from proxy_gpt.models import Event
 
 FIELDS = ("id", "timestamp", "user_id", "team_id", "usage", "input_tokens", "output_tokens", "cost")
-UNKNOWN = "unknown"
+BATCH = 500  # ids in a query
 _values = attrgetter(*FIELDS)
 
 
@@ -19,9 +23,20 @@ def of_rows(rows, columns):
     return (_settlement(*values(row)) for row in rows if row[user])
 
 
+@connection()
+def of_events(ids):
+    """The Settlements of events in the table."""
+    found = []
+    for start in range(0, len(ids), BATCH):
+        found.extend(Event.select().where(Event.id.in_(ids[start : start + BATCH]), Event.user_id.is_null(False)))
+    for event in found:
+        event.timestamp = clock.to_text(event.timestamp)
+    return [of(event) for event in found]
+
+
 def _settlement(identity, timestamp, user_id, team_id, usage, tokens_in, tokens_out, cost):
     subjects = (subject("user", user_id), subject("team", team_id)) if team_id else (subject("user", user_id),)
     if not usage:
         return Settlement(identity, timestamp, subjects)
-    tokens = None if usage == UNKNOWN else (tokens_in or 0) + (tokens_out or 0)
+    tokens = None if usage == metering.UNKNOWN else (tokens_in or 0) + (tokens_out or 0)
     return Settlement(identity, timestamp, subjects, tokens, cost)

@@ -36,10 +36,9 @@ class SharedLedger:
             raise Exceeded(call, [_amounts(amounts[start : start + len(FIELDS)]) for start in range(0, len(amounts), len(FIELDS))])
         return True
 
-    def settle(self, settlement, reserved):
+    def settle(self, settlement):
         """Put what the call used in the place of what was held for it. Raises RedisError."""
-        amounts = settlement.amounts(reserved.tokens, reserved.money)
-        self._run(self.settle_script, settlement.periods(), [settlement.id, *amounts])
+        self._run(self.settle_script, settlement.periods(), [settlement.id, *settlement.amounts("", "")])
 
     def amounts(self, periods):
         """The Amounts of each (subject, period), None where Redis does not know it. Raises RedisError."""
