@@ -17,9 +17,9 @@ from proxy_gpt.chat.prompts import Prompts
 from proxy_gpt.errors import FAULT, ProxyError, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
-from proxy_gpt.logs.setup import Log
-from proxy_gpt.metrics.meter import Meter
 from proxy_gpt.ledger.gate import Gate
+from proxy_gpt.logs.setup import Log
+from proxy_gpt.metrics.tally import Tally
 from proxy_gpt.prices import Prices
 from proxy_gpt.pubsub import Hub
 from proxy_gpt.readiness import Readiness
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class Proxy:
     """What one process has open, for the whole of its life."""
 
-    def __init__(self, settings, meter=None):
+    def __init__(self, settings, tally=None):
         self.settings = settings
         self.database = db.open_database(settings.database)
         db.watch(self.database)
@@ -45,7 +45,7 @@ class Proxy:
         self.upstream = Upstream(settings)
         self.watch = Watch()
         journals = folder_for(settings.journal_dir, settings.database)
-        self.meter = meter or Meter(settings)
+        self.tally = tally or Tally(settings)
         self.says = Log(settings.log_format)
         self.redis = Link(settings.redis) if settings.redis else None
         self.gate = Gate(settings, self.prices, self.redis)
@@ -56,7 +56,7 @@ class Proxy:
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub, self.gate)
         self.draining = False
         self.readiness = Readiness(self)
-        self.meter.watch(self)
+        self.tally.watch(self)
         upkeep.start(self.gate.book.drop_over)
         lookout.start(self.hub)
 
@@ -88,21 +88,21 @@ class Proxy:
         self.says.close()
 
     def _note(self, record, kept):
-        self.meter.count(record)
+        self.tally.count(record)
         if kept:
             self.says.request(record)
 
 
-def create_app(settings, meter=None):
+def create_app(settings, tally=None):
     """The WSGI application. Call it in the process that serves, after the fork: it opens files and connections.
 
-    `meter` counts for all workers of a server; without one the process counts for itself.
+    `tally` counts for all workers of a server; without one the process counts for itself.
     """
     app = Flask("proxy_gpt", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=FIELDS_BYTES, MAX_FORM_MEMORY_SIZE=FIELDS_BYTES, MAX_FORM_PARTS=1000)
     app.url_map.merge_slashes = False  # paths below /v1/ pass as they are
     app.json.sort_keys = False
-    app.extensions["proxy"] = Proxy(settings, meter)
+    app.extensions["proxy"] = Proxy(settings, tally)
     app.before_request(events.begin)
     cross_site.share(app, settings.cors_origins)
     app.before_request(auth.require_session)

@@ -14,7 +14,7 @@ from proxy_gpt.errors import SettingError  # noqa: E402
 from proxy_gpt.logs.setup import gunicorn_config  # noqa: E402
 from proxy_gpt.metrics.catalog import Catalog  # noqa: E402
 from proxy_gpt.metrics.cells import Cells  # noqa: E402
-from proxy_gpt.metrics.meter import Meter  # noqa: E402
+from proxy_gpt.metrics.tally import Tally  # noqa: E402
 from proxy_gpt.postgres import cooperate_with_gevent  # noqa: E402
 from proxy_gpt.worker import LONGEST_LINE, MOST_HEADERS, descriptors  # noqa: E402
 
@@ -48,7 +48,7 @@ cells = Cells(catalog.width)  # shared with the workers, who are forked from her
 def application():
     """The application, made in each worker."""
     cooperate_with_gevent()
-    app = create_app(settings, Meter(settings, catalog, cells))
+    app = create_app(settings, Tally(settings, catalog, cells))
     gc.freeze()  # what is loaded by now stays: the collector need not look through it again and again
     return app
 

@@ -16,10 +16,10 @@ class Collector:
 
     def collect(self):
         """Yield the metrics."""
-        meter = self.process.meter
-        meter.note(self.process)
-        rows = meter.cells.rows()
-        yield from (family.family(rows) for family in meter.catalog.families)
+        tally = self.process.tally
+        tally.note(self.process)
+        rows = tally.cells.rows()
+        yield from (family.family(rows) for family in tally.catalog.families)
         yield _gauge("database_up", "Whether the database can be reached, as far as is known.", 0 if db.is_doubted() else 1)
         if self.process.redis:
             yield _gauge("redis_up", "Whether Redis can be reached, as far as is known.", 0 if self.process.redis.outage.away else 1)

@@ -14,7 +14,7 @@ METHOD, OUTCOME, GROUP = ({value: value for value in values} for values in (METH
 STATUS = {int(status): status for status in STATUSES}
 
 
-class Meter:
+class Tally:
     """The numbers of a process, in its row of the server's cells; a process alone has cells of its own."""
 
     def __init__(self, settings, catalog=None, cells=None):
@@ -48,7 +48,7 @@ class Meter:
 
     def watch(self, process):
         """Note how the process stands, now and then from now on."""
-        threading.Thread(target=self._run, args=(process,), name="meter", daemon=True).start()
+        threading.Thread(target=self._run, args=(process,), name="tally", daemon=True).start()
 
     def note(self, process):
         """Note how the process stands now. `process` is a Proxy."""
