@@ -6,7 +6,7 @@ import time
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
-from proxy_gpt import auth, cross_site, db, events, upkeep
+from proxy_gpt import auth, cross_site, db, events, live, upkeep
 from proxy_gpt.api import chat, docs, health, prompt, stream, team, usage, user, v1
 from proxy_gpt.attempts import Attempts
 from proxy_gpt.auth import Callers
@@ -57,6 +57,8 @@ class Proxy:
         self.draining = False
         self.readiness = Readiness(self)
         self.tally.watch(self)
+        self.reporter = live.Reporter(self)
+        self.reporter.start()
         upkeep.start(self.gate.book.drop_over)
         lookout.start(self.hub)
 
@@ -84,6 +86,7 @@ class Proxy:
     def close(self):
         """Write down what is left."""
         self.prompts.close(0)
+        self.reporter.close()
         self.log.close()
         self.says.close()
 

@@ -113,10 +113,21 @@ CREATE TABLE limit_holds (id VARCHAR(36) NOT NULL PRIMARY KEY, tokens BIGINT NOT
 CREATE INDEX "hold_expires_at" ON "limit_holds" ("expires_at")"""
 
 
+def processes_say_what_is_open(schema):
+    """Version 9."""
+    yield from _frozen(schema, PROCESSES)
+
+
+PROCESSES = """
+CREATE TABLE processes (id VARCHAR(36) NOT NULL PRIMARY KEY, host VARCHAR(254) NOT NULL, pid BIGINT NOT NULL, started_at TIMESTAMPTZ NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL, open TEXT NOT NULL)
+"""
+
+
 # A step yields what playhouse.migrate is to do.
 STEPS = (
     users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index, users_have_a_policy_for_the_log,
-    admin_events_are_chained, there_are_limits,
+    admin_events_are_chained, there_are_limits, processes_say_what_is_open,
 )  # fmt: skip
 NEWEST = 1 + len(STEPS)
 
@@ -135,7 +146,7 @@ def bring_up_to_date(database):
     """
     version = version_of(database)
     if version > NEWEST:
-        raise SettingError(_too_new(version))
+        raise SettingError(too_new(version))
     if version == 0:
         database.create_tables(TABLES)
     for step in STEPS[version - 1 :] if version else ():
@@ -158,7 +169,8 @@ def _write_version(database):
     database.execute_sql(f"INSERT INTO {VERSION_TABLE} (version) VALUES ({NEWEST:d})")
 
 
-def _too_new(version):
+def too_new(version):
+    """The sentence about tables of a later version."""
     return (
         f"DB_ADDRESS (or DATABASE_URL): the database has version {version} of the tables, and this program knows them up to {NEWEST}, "
         "so start the program that made them, or a newer one."

@@ -127,8 +127,7 @@ class Exchange(Call):
 
     def progress(self):
         """(model, bytes so far)."""
-        model = read_model(self.uploaded.head()) if self.uploaded else ""
-        return model, self.downloaded.size if self.downloaded else 0
+        return self._model(), self.downloaded.size if self.downloaded else 0
 
     def close(self):
         """Release everything; complete the record."""
