@@ -4,7 +4,7 @@ import sys
 import click
 import peewee
 
-from admin_cli import audit, chats, doors, events, limits, live, prune, schema, usage, users
+from admin_cli import audit, chats, doctor, doors, events, limits, live, prune, schema, usage, users
 from admin_cli.output import printable
 from proxy_gpt.errors import ProxyError, SettingError
 
@@ -49,7 +49,7 @@ def main(context, database):
     context.obj = database
 
 
-GROUPS = (users, doors, limits, chats, events, usage, live, prune, audit, schema)
+GROUPS = (users, doors, limits, chats, events, usage, live, doctor, prune, audit, schema)
 for command in (command for group in GROUPS for command in group.COMMANDS):
     main.add_command(command)
 

@@ -1,5 +1,6 @@
 """The settings: read once from the environment (and `.env`), checked, then frozen. Nobody else reads the environment."""
 import os
+import re
 from dataclasses import dataclass, field
 
 from dotenv import dotenv_values
@@ -10,6 +11,7 @@ from proxy_gpt.setting_values import Reader, check_database, check_http_url, che
 
 OPENAI = "https://api.openai.com"
 EVERY_ADDRESS = "0.0.0.0"
+NAME = re.compile(r"[A-Z]+_?[A-Z_]+")  # of a setting, in a sentence about it
 OPEN, CLOSED = "open", "closed"
 TEXT, JSON, NONE = "text", "json", "none"
 
@@ -59,6 +61,24 @@ def load(environ=None, folder="."):
     Raises SettingError with one sentence that names the setting.
     """
     read = _reader(environ, folder)
+    return _settings(read)
+
+
+def survey(environ=None, folder="."):
+    """(the settings, with the default for each that is bad; the sentences about those)."""
+    try:
+        read, faults = _reader(environ, folder), []
+    except SettingError as error:
+        read, faults = Reader(dict(os.environ if environ is None else environ)), [str(error)]
+    while True:
+        try:
+            return _settings(read), faults
+        except SettingError as error:
+            faults.append(str(error))
+            read.values[next(name for name in NAME.findall(str(error)) if read.text(name))] = ""
+
+
+def _settings(read):
     host, port = _address(read)
     redis = _redis(read)
     return Settings(

@@ -16,6 +16,9 @@ from proxy_gpt.errors import SettingError
 from proxy_gpt.prices import Prices
 from proxy_gpt.redis_link import connect
 
+NO_KEY = "API_KEY is not set: requests go to the upstream without a key."
+OPEN_TO_ALL = "SIGNUP is open: whoever reaches this address can make an account and use the shared key. SIGNUP=closed lets nobody sign up."
+
 
 def check(settings):
     """Raise SettingError for what cannot be used."""
@@ -30,17 +33,22 @@ def check(settings):
 def warnings(settings):
     """Yield a sentence for each thing that is missing, but can be done without."""
     if not settings.api_key:
-        yield "API_KEY is not set: requests go to the upstream without a key."
+        yield NO_KEY
     if settings.signup == OPEN and not is_loopback(settings.host):
-        yield "SIGNUP is open: whoever reaches this address can make an account and use the shared key. SIGNUP=closed lets nobody sign up."
+        yield OPEN_TO_ALL
     if settings.redis:
         try:
             connect(settings.redis).ping()
         except RedisError as error:
-            yield (
-                f"REDIS_ADDRESS (or REDIS_URL): Redis cannot be reached now ({type(error).__name__}). "
-                "Until it can be, each worker serves its own chat streams alone, and contexts are read from the database."
-            )
+            yield redis_is_away(error)
+
+
+def redis_is_away(error):
+    """The sentence about it."""
+    return (
+        f"REDIS_ADDRESS (or REDIS_URL): Redis cannot be reached now ({type(error).__name__}). "
+        "Until it can be, each worker serves its own chat streams alone, and contexts are read from the database."
+    )
 
 
 def is_loopback(host):
@@ -76,7 +84,7 @@ def check_database(address):
     try:
         db.bind(database)
     except PeeweeException:  # its text may hold the password
-        raise SettingError(_cannot_open(address)) from None
+        raise SettingError(cannot_open(address)) from None
     finally:
         database.close_all()  # the workers are forked from here, and must not share a connection
 
@@ -89,7 +97,8 @@ def check_redis(address):
         raise SettingError("REDIS_ADDRESS (or REDIS_URL) has an option behind its question mark that Redis does not know.") from None
 
 
-def _cannot_open(address):
+def cannot_open(address):
+    """The sentence about a database that cannot be used."""
     if db.is_postgres(address):
         return (
             "DB_ADDRESS (or DATABASE_URL): the PostgreSQL database cannot be used, so check the host, the port, the user, the password "

@@ -1,0 +1,47 @@
+"""The settings themselves: what is wrong with them, and what is right but dangerous."""
+from proxy_gpt import preflight
+from proxy_gpt.checkup.finding import ok, problem, warning
+from proxy_gpt.config import OPEN
+from proxy_gpt.errors import SettingError
+from proxy_gpt.prices import Prices
+
+ABOUT = "settings"
+SHORT = 12  # characters of a password where strangers sign up
+SHORT_TOKEN = 16  # characters of METRICS_TOKEN
+
+
+def examine(settings, faults):
+    """Yield the Findings."""
+    yield from (problem(ABOUT, fault) for fault in faults)
+    advice = [*_advice(settings)]
+    yield from (warning(ABOUT, text) for text in advice)
+    if not (faults or advice):
+        yield ok(ABOUT, "All settings can be used.")
+    yield from _prices(settings)
+
+
+def _advice(settings):
+    if not settings.api_key:
+        yield preflight.NO_KEY
+    strangers = settings.signup == OPEN and not preflight.is_loopback(settings.host)
+    if strangers:
+        yield preflight.OPEN_TO_ALL
+    if strangers and settings.password_min_length < SHORT:
+        yield f"PASSWORD_MIN_LENGTH is {settings.password_min_length}: where people other than you sign up, set {SHORT}."
+    if "*" in settings.trusted_proxies:
+        yield "TRUSTED_PROXIES is *: whoever connects may say who the caller is. That is right only where nobody but the host's own router can connect."
+    if settings.metrics_token and len(settings.metrics_token) < SHORT_TOKEN:
+        yield f"METRICS_TOKEN is short: take {SHORT_TOKEN} characters or more, such as those that 'openssl rand -hex 16' prints."
+
+
+def _prices(settings):
+    try:
+        prices = Prices.load(settings.prices)
+    except SettingError as error:
+        yield problem("prices", str(error))
+        return
+    unknown = sorted({model for _, model in settings.models if not prices.knows(model)})
+    if unknown:
+        yield warning("prices", f"There is no price for {', '.join(unknown)}, of the setting MODELS: what they cost is not known. Add them to the file PRICES.")
+    else:
+        yield ok("prices", "Each model of the setting MODELS has a price.")
