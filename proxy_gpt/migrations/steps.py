@@ -1,17 +1,11 @@
-"""The schema's versions. A new database gets the newest; an older one goes through the steps that it has not had.
-
-Version 1 is the first one that was published: eight tables. To change the schema, change `models` and write a step, as its
-last one, that brings the tables there; steps that were published are never changed.
-"""
+"""The steps from each version to the next. Those that were published are never changed."""
 from peewee import BigIntegerField, CharField, PostgresqlDatabase
-from playhouse.migrate import Operation, SchemaMigrator, SqliteMigrator, migrate
+from playhouse.migrate import Operation, SqliteMigrator
 
-from proxy_gpt.errors import SettingError
-from proxy_gpt.models import HEAD, TABLES, Head, Link, Moment, digest_of
+from proxy_gpt.models import HEAD, Head, Link, Moment, digest_of
 from proxy_gpt.models.chain import CHAINED
 
 BATCH = 500  # rows inserted together
-VERSION_TABLE = "schema_version"  # one row with one number
 
 
 def users_can_be_disabled(schema):
@@ -43,7 +37,7 @@ CREATE TABLE usage_days (day VARCHAR(10) NOT NULL, user_id VARCHAR(36) NOT NULL,
     unpriced BIGINT NOT NULL, PRIMARY KEY (day, user_id, team_id, model));
 CREATE INDEX "usageday_user_id_day" ON "usage_days" ("user_id", "day");
 CREATE INDEX "usageday_team_id_day" ON "usage_days" ("team_id", "day");
-INSERT INTO usage_days SELECT substr(CAST(timestamp AS TEXT), 1, 10), user_id, '', model, COUNT(*), COALESCE(SUM(input_tokens), 0),
+INSERT INTO usage_days SELECT substr(CAST(timestamp AT TIME ZONE 'UTC' AS TEXT), 1, 10), user_id, '', model, COUNT(*), COALESCE(SUM(input_tokens), 0),
     COALESCE(SUM(cached_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(reasoning_tokens), 0), COALESCE(SUM(seconds), 0),
     0, 0, 0, COUNT(*) FROM events WHERE usage <> '' GROUP BY 1, 2, 3, 4
 """
@@ -124,54 +118,16 @@ CREATE TABLE processes (id VARCHAR(36) NOT NULL PRIMARY KEY, host VARCHAR(254) N
 """
 
 
+def _frozen(schema, script):
+    """The statements of a script, in PostgreSQL's words: what a step makes stays as it was, whatever becomes of `models`."""
+    if isinstance(schema, SqliteMigrator):
+        script = script.replace("BIGINT", "INTEGER").replace("DOUBLE PRECISION", "REAL")  # as peewee calls them there
+        script = script.replace(" AT TIME ZONE 'UTC'", "")  # its times are texts in UTC
+    return [schema.sql(statement) for statement in script.split(";")]
+
+
 # A step yields what playhouse.migrate is to do.
 STEPS = (
     users_can_be_disabled, chats_are_listed_by_index, usage_is_summed_up_by_day, events_are_found_by_index, users_have_a_policy_for_the_log,
     admin_events_are_chained, there_are_limits, processes_say_what_is_open,
 )  # fmt: skip
-NEWEST = 1 + len(STEPS)
-
-
-def _frozen(schema, script):
-    """The statements of a script, in PostgreSQL's words: what a step makes stays as it was, whatever becomes of `models`."""
-    if isinstance(schema, SqliteMigrator):
-        script = script.replace("BIGINT", "INTEGER").replace("DOUBLE PRECISION", "REAL")  # as peewee calls them there
-    return [schema.sql(statement) for statement in script.split(";")]
-
-
-def bring_up_to_date(database):
-    """Make the tables, or bring them to this program's version. The caller has the schema's lock and a transaction.
-
-    Raises SettingError when they are newer than that.
-    """
-    version = version_of(database)
-    if version > NEWEST:
-        raise SettingError(too_new(version))
-    if version == 0:
-        database.create_tables(TABLES)
-    for step in STEPS[version - 1 :] if version else ():
-        migrate(*step(SchemaMigrator.from_database(database)))
-    if version < NEWEST:
-        _write_version(database)
-
-
-def version_of(database):
-    """The version of the tables; 0 when there are none."""
-    tables = database.get_tables()
-    if VERSION_TABLE in tables:
-        return database.execute_sql(f"SELECT version FROM {VERSION_TABLE}").fetchone()[0]
-    return 1 if "users" in tables else 0  # version 1 did not write its number down
-
-
-def _write_version(database):
-    database.execute_sql(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version INTEGER NOT NULL)")
-    database.execute_sql(f"DELETE FROM {VERSION_TABLE}")
-    database.execute_sql(f"INSERT INTO {VERSION_TABLE} (version) VALUES ({NEWEST:d})")
-
-
-def too_new(version):
-    """The sentence about tables of a later version."""
-    return (
-        f"DB_ADDRESS (or DATABASE_URL): the database has version {version} of the tables, and this program knows them up to {NEWEST}, "
-        "so start the program that made them, or a newer one."
-    )
