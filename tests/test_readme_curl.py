@@ -47,7 +47,7 @@ def curl_lines(text):
 def test_every_line_works_from_the_first_to_the_last(start):
     reader = Reader(start().port)
     assert SIGN_UP in README
-    answers = {line: reader.type(line) for line in [SIGN_UP, *curl_lines(section("Use it"))[1:], *curl_lines(section("Endpoints"))]}
+    answers = {line: reader.type(line) for line in [SIGN_UP, *curl_lines(section("Use it"))[1:], *curl_lines(section("Endpoints")), *curl_lines(section("Watch it"))]}
     called = {re.search(r"8080(/[a-z/]+)", line)[1] for line in answers}
     assert routes() - called == {"/v1/*", "/chat/stream", "/openapi.json", "/docs", "/docs/*"}
     replies = [answer["reply"] for answer in answers.values() if "reply" in answer]

