@@ -4,13 +4,15 @@ import click
 from admin_cli.action import action, recorded
 from admin_cli.output import json_option, print_json, print_table
 from proxy_gpt import config, money, redis_link
+from proxy_gpt.ledger import standing
 from proxy_gpt.ledger.book import Book
-from proxy_gpt.ledger.entries import LENGTHS, UNLIMITED, subject
+from proxy_gpt.ledger.entries import UNLIMITED, subject
+from proxy_gpt.ledger.standing import NO_LIMIT, plain
 from proxy_gpt.rules import limits, teams, users
 from proxy_gpt.setting_values import check_database
 
 MOST = 10**15  # of requests and tokens
-TAKEN_AWAY, NO_LIMIT = "none", "unlimited"
+TAKEN_AWAY = "none"
 
 
 class Most(click.ParamType):
@@ -67,7 +69,7 @@ def set_limit(whom, name, **given):
     if (name is None) != (whom in limits.EVERY.values()):
         raise click.UsageError(f"Name the {whom} by its id." if name is None else f"'{whom}' stands for all: leave '{name}' out.")
     whose, title, user_id = _found(whom, name)
-    said = ", ".join(f"{limit} {TAKEN_AWAY if most is None else _plain(limit, most)}" for limit, most in given.items())
+    said = ", ".join(f"{limit} {TAKEN_AWAY if most is None else plain(limit, most)}" for limit, most in given.items())
     with recorded(f"Limited {title}: {said}.", user_id):
         limits.put(whose, given)
     click.echo(f"The limits of {title} are changed: {said}.")
@@ -81,29 +83,19 @@ def list_limits(as_json):
     with recorded("Listed the limits."):
         found = [{"of": whose, "name": name, **most} for whose, name, most in limits.everything()]
     if as_json:
-        print_json([{key: _plain(key, value) for key, value in row.items()} for row in found])
+        print_json([{key: plain(key, value) for key, value in row.items()} for row in found])
     else:
         shown = [{**row, **{name: _shown(name, row.get(name)) for name in limits.NAMES}} for row in found]
         print_table(shown, ("of", "name", *limits.NAMES))
 
 
-def standing(user_id):
+def of_user(user_id):
     """What a user may use, and has used of it, a dictionary for each limit."""
-    limit = limits.of(user_id).get(None, {})
-    caps = limits.caps(subject("user", user_id), limit)
-    amounts = dict(zip([cap.length for cap in caps], _book().now(caps), strict=True))
-    rows = []
-    for name in (name for name in limits.NAMES if name in limit):
-        most = limit[name]
-        quantity, _, period = name.partition("_per_")
-        found = amounts[LENGTHS[period]]
-        values = {"most": most, "used": getattr(found, quantity), "held": getattr(found, f"held_{quantity}", 0)}
-        rows.append({"limit": name, **{key: _plain(name, value) for key, value in values.items()}})
-    return rows
+    return standing.of_user(_book(), user_id)
 
 
 def sentence(limit):
-    """One of `standing` for people."""
+    """One of `of_user` for people."""
     held = f", {limit['held']} held for calls under way" if limit["held"] not in (0, "0.00") else ""
     return f"{limit['used']} used of {limit['most']}{held}"
 
@@ -116,15 +108,8 @@ def _book():
     return Book(address, redis_link.connect(redis) if redis else None, longest_call=0)
 
 
-def _plain(name, value):
-    """As JSON has it: money as a text, so that nothing is rounded."""
-    if value == UNLIMITED:
-        return NO_LIMIT
-    return money.to_text(value) if name.startswith("money") else value
-
-
 def _shown(name, value):
-    return "" if value is None else _plain(name, value)
+    return "" if value is None else plain(name, value)
 
 
 def _found(whom, name):

@@ -2,7 +2,7 @@
 import click
 
 from admin_cli.action import action, recorded
-from admin_cli.limits import sentence, standing
+from admin_cli import limits
 from admin_cli.output import columns, json_option, print_fields, print_json, print_table
 from admin_cli.passwords import new_password
 from proxy_gpt.eventlog.policy import POLICIES
@@ -39,15 +39,15 @@ def list_users(limit, after, search, as_json):
 def show_user(user, as_json):
     """Show a user, with the teams the user is in."""
     user = users.by_id_or_name(user)
-    limits = standing(user.id)  # before the transaction: the ledger has one of its own
+    standing = limits.of_user(user.id)  # before the transaction: the ledger has one of its own
     with recorded(f"Showed the user '{user.username}'.", user.id):
         user_teams = teams.of(user.id)
     shown = {**columns(user, SHOWN), "capture": user.capture or DEFAULT}
     if as_json:
-        print_json({**shown, "teams": [{"id": team.id, "name": team.name} for team in user_teams], "limits": limits})
+        print_json({**shown, "teams": [{"id": team.id, "name": team.name} for team in user_teams], "limits": standing})
         return
     shown["teams"] = ", ".join(f"{team.name} ({team.id})" for team in user_teams)
-    print_fields({**shown, **{limit["limit"]: sentence(limit) for limit in limits}})
+    print_fields({**shown, **{limit["limit"]: limits.sentence(limit) for limit in standing}})
 
 
 @click.command("create")

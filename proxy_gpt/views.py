@@ -57,9 +57,11 @@ USED = Shape("Used", "What was used, with the keys that were asked for: a day, a
     "unknown": {**NUMBER, "description": "Requests whose tokens are not known, and not among the sums."},
     "unpriced": {**NUMBER, "description": "Requests that are not in the cost."},
 })  # fmt: skip
+AMOUNT = {"type": ["integer", "string"], "description": "A number; money as text; `unlimited`."}
+LIMIT = Shape("Limit", "How one stands under a limit now.", {"limit": TEXT, "most": AMOUNT, "used": AMOUNT, "held": AMOUNT})
 REPORT = Shape("UsageReport", "What was used in these days, a line for each combination of the keys.", {
     "by": {"type": "array", "items": TEXT}, "since": {**TEXT, "format": "date"}, "until": {**TEXT, "format": "date"}, "currency": TEXT,
-    "usage": [USED], "total": USED,
+    "usage": [USED], "total": USED, "limits": [LIMIT],
 })  # fmt: skip
 
 
@@ -102,12 +104,12 @@ def team(row):
     return {"id": row.id, "name": row.name, "description": row.description, "owner_id": row.owner_id, **_times(row)}
 
 
-def usage(report, currency):
+def usage(report, currency, limits):
     """What was used (a `rules.usage.Report`), with its costs in units of the currency."""
     lines = [{**line, "cost": float(money(line["cost"]))} for line in (*report.lines, report.total)]
     return {
         "by": list(report.by), "since": report.since, "until": report.until, "currency": currency,
-        "usage": lines[:-1], "total": lines[-1],
+        "usage": lines[:-1], "total": lines[-1], "limits": limits,
     }  # fmt: skip
 
 

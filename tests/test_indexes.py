@@ -8,7 +8,7 @@ from proxy_gpt.chat import context
 from proxy_gpt.config import check_database
 from proxy_gpt.ids import new_id
 from proxy_gpt.models import Chat, ChatUser, Message, Status, Team, TeamMember, User, proxy
-from proxy_gpt.rules import chats, messages, sessions
+from proxy_gpt.rules import chats, limits, messages, sessions
 from proxy_gpt.rules.sessions import digest
 
 
@@ -30,6 +30,10 @@ def chat(people):
     chat = Chat.create(user=people[0].id, team=team.id)
     ChatUser.create(chat=chat.id, user=people[1].id)
     return chat
+
+
+def limits_of_a_caller(people, chat):
+    limits.of(people[0].id, [chat.team_id])
 
 
 def session(people, chat):
@@ -64,7 +68,7 @@ def reading(people, chat):
     messages.since(chat.id, 0)
 
 
-@pytest.mark.parametrize("what", [session, who_takes_part, list_of_chats, prompt, reading])
+@pytest.mark.parametrize("what", [session, limits_of_a_caller, who_takes_part, list_of_chats, prompt, reading])
 def test_a_query_that_comes_often_uses_an_index(people, chat, caplog, what):
     with caplog.at_level(logging.DEBUG, "peewee"):
         what(people, chat)

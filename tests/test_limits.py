@@ -226,3 +226,12 @@ def test_a_team_that_is_deleted_takes_its_limits_along(proxy, newcomer, team):
     limit(proxy, f"team:{team}", tokens_per_day=300)
     newcomer.ask("/team/delete", id=team)
     assert proxy.rows("SELECT * FROM limits WHERE subject = ?", f"team:{team}") == []
+
+
+def test_usage_shows_ones_own_limits_and_a_teams(proxy, upstream, newcomer, team):
+    limit(proxy, newcomer, tokens_per_day=1000, money_per_month=12_500_000_000)
+    limit(proxy, f"team:{team}", tokens_per_minute=5000)
+    answered(proxy, ask(known_anew(newcomer), 100))
+    own, teams = (newcomer.get("/usage", params=params).json()["limits"] for params in ({}, {"team_id": team}))
+    assert own[0] == {"limit": "tokens_per_day", "most": 1000, "used": USED, "held": 0} and own[1]["most"] == "12.50"
+    assert [(row["limit"], row["most"]) for row in teams] == [("tokens_per_minute", 5000)]

@@ -6,6 +6,7 @@ from proxy_gpt.answers import answers
 from proxy_gpt.errors import Forbidden, NotFound
 from proxy_gpt.events import proxy
 from proxy_gpt.fields import Text, Texts, takes
+from proxy_gpt.ledger import standing
 from proxy_gpt.rules import usage
 
 blueprint = Blueprint("usage", __name__)
@@ -22,5 +23,9 @@ def read():
     """The caller's own use, or with `team_id` that of a team of the caller's."""
     form = fields.read()
     by, period = form.by or ["day"], (form.since, form.until)
-    report = usage.of_team(g.caller.user_id, form.team_id, by, *period) if form.team_id else usage.own(g.caller.user_id, by, *period)
-    return views.usage(report, proxy().prices.currency)
+    who, team_id, book = g.caller.user_id, form.team_id, proxy().gate.book
+    if team_id:
+        report, limits = usage.of_team(who, team_id, by, *period), standing.of_team(book, who, team_id)
+    else:
+        report, limits = usage.own(who, by, *period), standing.of_user(book, who)
+    return views.usage(report, proxy().prices.currency, limits)

@@ -1,0 +1,35 @@
+"""How somebody stands: each limit with what is used and held of it now, for `/usage` and the operator."""
+from proxy_gpt import money
+from proxy_gpt.ledger.entries import LENGTHS, UNLIMITED, subject
+from proxy_gpt.rules import limits
+
+NO_LIMIT = "unlimited"
+
+
+def of_user(book, user_id):
+    """A dictionary for each limit that holds for a user."""
+    return _standing(book, subject("user", user_id), limits.of(user_id).get(None, {}))
+
+
+def of_team(book, user_id, team_id):
+    """A dictionary for each limit that holds for a team of the user's."""
+    return _standing(book, subject("team", team_id), limits.of(user_id, [team_id]).get(team_id, {}))
+
+
+def plain(name, value):
+    """The value of a limit as JSON has it: money as a text, so that nothing is rounded."""
+    if value == UNLIMITED:
+        return NO_LIMIT
+    return money.to_text(value) if name.startswith("money") else value
+
+
+def _standing(book, whose, limit):
+    caps = limits.caps(whose, limit)
+    amounts = dict(zip([cap.length for cap in caps], book.now(caps), strict=True))
+    rows = []
+    for name in (name for name in limits.NAMES if name in limit):
+        quantity, _, period = name.partition("_per_")
+        found = amounts[LENGTHS[period]]
+        values = {"most": limit[name], "used": getattr(found, quantity), "held": getattr(found, f"held_{quantity}", 0)}
+        rows.append({"limit": name, **{key: plain(name, value) for key, value in values.items()}})
+    return rows
