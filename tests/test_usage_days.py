@@ -10,6 +10,7 @@ import pytest
 
 from proxy_gpt.eventlog.record import COLUMNS, Record
 from tests.admin import Admin
+from tests.conftest import numbers
 from tests.fake_openai import HANG_UP, answers
 from tests.faults.load import Load
 from tests.server import error_of, eventually, execute_on_database, query_database
@@ -207,3 +208,16 @@ def test_the_owner_sees_the_teams_and_nobody_else_does(house):
     assert error_of(house["bob"].ask("/usage", team_id=house["team"]), 403)["code"] == "forbidden"
     for team in (house["team"], "none"):
         assert error_of(house["charlie"].ask("/usage", team_id=team), 404)["param"] == "team_id"
+
+
+def test_who_has_left_is_counted_but_not_named(proxy, tmp_path, upstream):
+    owner, member = proxy.person(f"owner {next(numbers)}"), proxy.person(f"member {next(numbers)}")
+    team = owner.ask("/team/create", name="theirs", user_ids=member.id).json()["id"]
+    proxy.event(member.post("/v1/embeddings", json={"input": "x"}, headers={"x-proxy-team": team}))
+    owner.ask("/team/members/remove", team_id=team, user_ids=member.id)
+    (seen_by_owner,) = owner.ask("/usage", team_id=team, by="user").json()["usage"]
+    (seen_by_himself,) = member.ask("/usage", by="team").json()["usage"]
+    assert (seen_by_owner["user"], seen_by_owner["user_name"], seen_by_owner["requests"]) == (member.id, "", 1)
+    assert (seen_by_himself["team"], seen_by_himself["team_name"], seen_by_himself["requests"]) == (team, "", 1)
+    (seen_by_operator,) = shown({"admin": Admin(tmp_path, proxy.database)}, "--by", "user", "--by", "team", "--team", team)["usage"]
+    assert (seen_by_operator["user_name"], seen_by_operator["team_name"]) == (member.name, "theirs")

@@ -8,7 +8,7 @@ from peewee import fn
 from proxy_gpt import clock
 from proxy_gpt.db import connection
 from proxy_gpt.errors import BadRequest
-from proxy_gpt.models import Team, UsageDay, User
+from proxy_gpt.models import Team, TeamMember, UsageDay, User
 from proxy_gpt.rules import teams
 
 BY = {"day": UsageDay.day, "user": UsageDay.user_id, "team": UsageDay.team_id, "model": UsageDay.model}
@@ -32,14 +32,16 @@ class Report:
 
 
 def own(user_id, by, since="", until=""):
-    """A user's own use, by day, model or team. Raises BadRequest."""
-    return _report(_checked(by, ("day", "model", "team")), since, until, [UsageDay.user_id == user_id])
+    """A user's own use, by day, model or team; teams that the user has left have no name. Raises BadRequest."""
+    known = Team.id.in_(TeamMember.select(TeamMember.team).where(TeamMember.user == user_id))
+    return _report(_checked(by, ("day", "model", "team")), since, until, [UsageDay.user_id == user_id], known)
 
 
 def of_team(user_id, team_id, by, since="", until=""):
-    """The use charged to one's team, by day, model or user. Raises as `teams.owned_by`, BadRequest."""
+    """The use charged to one's team, by day, model or user; who has left it has no name. Raises as `teams.owned_by`, BadRequest."""
     team = teams.owned_by(user_id, team_id, "team_id")
-    return _report(_checked(by, ("day", "model", "user")), since, until, [UsageDay.team_id == team.id])
+    known = User.id.in_(TeamMember.select(TeamMember.user).where(TeamMember.team == team.id))
+    return _report(_checked(by, ("day", "model", "user")), since, until, [UsageDay.team_id == team.id], known)
 
 
 def of_all(by, since="", until="", **wanted):
@@ -69,7 +71,7 @@ def _checked(by, allowed):
 
 
 @connection()
-def _report(by, since, until, conditions):
+def _report(by, since, until, conditions, known=True):
     since, until = day("since", since or USUAL), day("until", until or "1d")
     if until < since:
         raise BadRequest(f"'until' is {until}, before 'since', which is {since}.", "until")
@@ -79,7 +81,7 @@ def _report(by, since, until, conditions):
     lines = [_line(by, row) for row in found.tuples().iterator()]
     if len(lines) > MOST:
         raise BadRequest(f"These are more than {MOST} lines. Ask for a shorter time, or by less.", "since")
-    _add_names(lines, by)
+    _add_names(lines, by, known)
     return Report(by, since, until, lines, {field.name: sum(line[field.name] for line in lines) for field in SUMS})
 
 
@@ -90,16 +92,13 @@ def _line(by, row):
     return line
 
 
-def _add_names(lines, by):
-    """Beside each user's and team's id its name, "" where it is gone."""
+def _add_names(lines, by, known):
+    """Beside each user's and team's id its name, "" where it is gone or the condition `known` does not hold."""
     for name, model, column in (("user", User, User.username), ("team", Team, Team.name)):
         if name in by:
-            known = _names(model, column, {line[name] for line in lines if line[name]})
+            ids = sorted({line[name] for line in lines if line[name]})
+            names = {}
+            for at in range(0, len(ids), NAMES_AT_ONCE):
+                names.update(model.select(model.id, column).where(model.id.in_(ids[at : at + NAMES_AT_ONCE]), known).tuples())
             for line in lines:
-                line[f"{name}_name"] = known.get(line[name], "")
-
-
-def _names(model, column, ids):
-    ids = sorted(ids)
-    batches = [ids[at : at + NAMES_AT_ONCE] for at in range(0, len(ids), NAMES_AT_ONCE)]
-    return {identity: name for batch in batches for identity, name in model.select(model.id, column).where(model.id.in_(batch)).tuples()}
+                line[f"{name}_name"] = names.get(line[name], "")

@@ -10,7 +10,8 @@ from tests.fuzz.model import foreign_changes
 from tests.fuzz.odd import ENCODINGS, texts, values
 from tests.fuzz.rules import Doings, who
 
-READS = ("/user/session", "/user/read", "/chat/read", "/chat/index", "/chat/stream", "/team/read", "/team/index", "/team/members")
+READS = ("/user/session", "/user/read", "/chat/read", "/chat/index", "/chat/stream", "/team/read", "/team/index", "/team/members",
+         "/usage")  # fmt: skip
 CHANGES = (
     "/user/update", "/user/password/update", "/chat/create", "/chat/update", "/chat/delete", "/chat/prompt", "/chat/user/add",
     "/chat/user/remove", "/team/create", "/team/update", "/team/delete", "/team/members/add", "/team/members/remove",
@@ -20,7 +21,7 @@ ENDPOINTS = (*READS, *CHANGES, *OPEN)
 FIELDS = (
     "id", "chat_id", "team_id", "user_id", "user_ids", "username", "usernames", "name", "model", "system", "description", "prompt",
     "context", "stream", "otr", "limit", "before", "last_event_id", "token", "password", "old_password", "new_password", "first_name",
-    "last_name", "redirect_url",
+    "last_name", "redirect_url", "by", "since", "until",
 )  # fmt: skip
 METHODS = ("POST", "POST", "POST", "GET", "PUT", "DELETE")
 

@@ -84,6 +84,7 @@ class Doings(Company):
         status = self.team_status(id_of(caller), identity, owner=False)
         read = self.told(caller, status, "/team/read", {"id": identity}, encoding, method)
         members = self.told(caller, status, "/team/members", {"id": identity}, encoding, method)
+        self.told(caller, self.team_status(id_of(caller), identity), "/usage", {"team_id": identity}, encoding, method)
         if status == 200:
             team = self.world.teams[identity]
             assert (read.json()["team"]["name"], read.json()["team"]["owner_id"]) == (team.name, team.owner)
