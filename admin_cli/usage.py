@@ -6,7 +6,7 @@ import click
 
 from admin_cli.action import action, recorded
 from admin_cli.output import json_option, print_json, print_table
-from proxy_gpt import views
+from proxy_gpt import money, views
 from proxy_gpt.config import load_prices
 from proxy_gpt.prices import Prices
 from proxy_gpt.rules import teams, usage, users
@@ -60,7 +60,7 @@ def _print_table(report, currency):
 
 def _line(line, report, shown):
     """A line of the table: its keys, and its sums by their titles."""
-    sums = {title: views.money(line[name]) if name == "cost" else line[name] for title, name in shown.items()}
+    sums = {title: money.to_text(line[name]) if name == "cost" else line[name] for title, name in shown.items()}
     return {**{key: line.get(key, "") for key in _keys(report)}, **{title: f"{value:g}" if title == "seconds" else value for title, value in sums.items()}}
 
 

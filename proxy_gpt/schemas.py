@@ -15,7 +15,7 @@ def of(thing, shapes):
     """A Shape as a reference to its schema among all, a list as an array of its only item; the rest is JSON Schema already."""
     if isinstance(thing, Shape):
         if thing.name not in shapes:
-            shapes[thing.name] = {"description": thing.about, **_object(thing.properties, shapes)}
+            shapes[thing.name] = {"description": thing.about, **_object(thing.properties, shapes, thing.optional)}
         return {"$ref": f"#/components/schemas/{thing.name}"}
     if isinstance(thing, list):
         return {"type": "array", "items": of(thing[0], shapes)}
@@ -41,9 +41,9 @@ def body_of(fields):
     return {"required": bool(ways), "content": {kind: {"schema": schema} for kind in (FORM, MULTIPART, JSON)}}
 
 
-def _object(properties, shapes):
-    properties = {name: of(thing, shapes) for name, thing in properties.items()}
-    return {"type": "object", "properties": properties, **({"required": list(properties)} if properties else {})}
+def _object(properties, shapes, optional=()):
+    described = {name: of(thing, shapes) for name, thing in {**properties, **dict(optional)}.items()}
+    return {"type": "object", "properties": described, **({"required": list(properties)} if properties else {})}
 
 
 def _names(fields):

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 
 from proxy_gpt import clock
 from proxy_gpt.models import Status
+from proxy_gpt.money import BILLION
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
 NULL = {"type": "null"}
@@ -13,11 +14,12 @@ TIMES = {"created_at": TIME, "updated_at": TIME}
 
 @dataclass(frozen=True)
 class Shape:
-    """A JSON object that answers have in them: its properties, all of which are there."""
+    """A JSON object that answers have in them: its properties, all of which are there, and those that may be."""
 
     name: str
     about: str
     properties: dict = field(hash=False)
+    optional: dict = field(default_factory=dict, hash=False)
 
 
 def or_null(schema):
@@ -56,13 +58,14 @@ USED = Shape("Used", "What was used, with the keys that were asked for: a day, a
     "estimated": {**NUMBER, "description": "Requests whose tokens are estimated."},
     "unknown": {**NUMBER, "description": "Requests whose tokens are not known, and not among the sums."},
     "unpriced": {**NUMBER, "description": "Requests that are not in the cost."},
-})  # fmt: skip
+}, {"day": {**TEXT, "format": "date"}, "user": ID, "user_name": TEXT, "team": ID, "team_name": TEXT, "model": TEXT})  # fmt: skip
 AMOUNT = {"type": ["integer", "string"], "description": "A number; money as text; `unlimited`."}
 LIMIT = Shape("Limit", "How one stands under a limit now.", {"limit": TEXT, "most": AMOUNT, "used": AMOUNT, "held": AMOUNT})
 REPORT = Shape("UsageReport", "What was used in these days, a line for each combination of the keys.", {
     "by": {"type": "array", "items": TEXT}, "since": {**TEXT, "format": "date"}, "until": {**TEXT, "format": "date"}, "currency": TEXT,
-    "usage": [USED], "total": USED, "limits": [LIMIT],
+    "usage": [USED], "total": USED,
 })  # fmt: skip
+STANDING = Shape("Standing", "What was used, and how one stands under each limit.", {**REPORT.properties, "limits": [LIMIT]})
 
 
 def message(row):
@@ -104,19 +107,13 @@ def team(row):
     return {"id": row.id, "name": row.name, "description": row.description, "owner_id": row.owner_id, **_times(row)}
 
 
-def usage(report, currency, limits):
+def usage(report, currency):
     """What was used (a `rules.usage.Report`), with its costs in units of the currency."""
-    lines = [{**line, "cost": float(money(line["cost"]))} for line in (*report.lines, report.total)]
+    lines = [{**line, "cost": line["cost"] / BILLION} for line in (*report.lines, report.total)]
     return {
         "by": list(report.by), "since": report.since, "until": report.until, "currency": currency,
-        "usage": lines[:-1], "total": lines[-1], "limits": limits,
+        "usage": lines[:-1], "total": lines[-1],
     }  # fmt: skip
-
-
-def money(billionths):
-    """An amount as text, without zeros at its end."""
-    whole, part = divmod(billionths, 10**9)
-    return f"{whole}.{part:09d}".rstrip("0").rstrip(".")
 
 
 def _times(row):

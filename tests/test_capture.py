@@ -1,5 +1,6 @@
 """The policy of what the event log keeps: of a user's requests, at each group of endpoints, in the table and in the files on disk."""
 import contextlib
+import re
 import time
 
 import pytest
@@ -62,6 +63,7 @@ def test_nothing_that_may_not_be_kept_is_in_any_row_or_file(server, admin, upstr
     assert policy in admin.ok("user", person.name)
     eventually(lambda: not server.event(person.get(f"/v1/models?x={policy}"))["params"], within=2)
     last, before = server.events()[-1]["id"], journal(server)
+    said_before = len(server.output())
     statuses, count = everywhere(person)
     assert {200, 400, 403, 404} <= set(statuses) and 500 not in statuses
     eventually(lambda: len(kept_of(server, person, last)) >= count - 1)  # no such path has no caller
@@ -81,7 +83,9 @@ def test_nothing_that_may_not_be_kept_is_in_any_row_or_file(server, admin, upstr
     for row in written:
         assert {name for name, value in row.items() if not may_keep(policy, name) and value != DEFAULTS[name]} == set()
         assert {name for name, value in row.items() if TOLD in str(value)} <= {"endpoint", "model"}
-    assert TOLD not in server.output()
+    lines = [line for line in server.output()[said_before:].splitlines() if person.id in line]
+    assert len(lines) >= count - 1 and not any(TOLD in re.sub(r'(path|model)="[^"]*"', "", line) for line in lines)
+    assert any("path=" in line for line in lines) == any(TOLD in line for line in lines) == (policy == "metadata")
 
 
 def journal(server):

@@ -24,8 +24,10 @@ def somebody(sqlite_proxy):
 
 @pytest.fixture
 def team(newcomer):
-    """A team of the newcomer's."""
-    return newcomer.ask("/team/create", name="spenders").json()["id"]
+    """A team of the newcomer's, gone after the test: its members would stay under its limits."""
+    identity = newcomer.ask("/team/create", name="spenders").json()["id"]
+    yield identity
+    newcomer.ask("/team/delete", id=identity)
 
 
 def refusal(answer):

@@ -163,7 +163,7 @@ def test_the_table_has_titles_aligned_figures_and_a_total(house):
     title, *lines, total = done.stdout.splitlines()
     assert title.split() == ["USER", "USER", "NAME", "MODEL", "REQUESTS", "INPUT", "CACHED", "OUTPUT", "REASONING", "SECONDS", "COST", "USD",
                              "ESTIMATED", "UNKNOWN", "UNPRICED"]  # fmt: skip
-    assert len(lines) == 7 and lines[-1].split() == ["gone", "gpt-old", "7", "100", "10", "50", "5", "0", "3", "1", "1", "2"]
+    assert len(lines) == 7 and lines[-1].split() == ["gone", "gpt-old", "7", "100", "10", "50", "5", "0", "3.00", "1", "1", "2"]
     assert total.split()[:3] == ["total", "14", str(ALICES[1] + BOBS[1] + OLD[1])] and len({len(line) for line in (title, *lines, total)}) == 1
     assert done.returncode == 0 and str(house["day"]) in done.stderr
 

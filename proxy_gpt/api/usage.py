@@ -18,7 +18,7 @@ UNTIL = Text("until", "The last day, in the same form; today when left out.", ""
 
 @blueprint.route("/usage", methods=("GET", "POST"))
 @takes(TEAM, BY, SINCE, UNTIL)
-@answers(views.REPORT, Forbidden, NotFound)
+@answers(views.STANDING, Forbidden, NotFound)
 def read():
     """The caller's own use, or with `team_id` that of a team of the caller's."""
     form = fields.read()
@@ -28,4 +28,4 @@ def read():
         report, limits = usage.of_team(who, team_id, by, *period), standing.of_team(book, who, team_id)
     else:
         report, limits = usage.own(who, by, *period), standing.of_user(book, who)
-    return views.usage(report, proxy().prices.currency, limits)
+    return {**views.usage(report, proxy().prices.currency), "limits": limits}
