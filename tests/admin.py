@@ -88,6 +88,15 @@ class Terminal:
         os.write(self.descriptor, line.encode() + b"\n")
         self.shown += b"|"  # what was typed must not be shown; the same question may come again
 
+    def wait_for(self, text):
+        """Wait until it has been shown."""
+        while text not in self.shown.decode():
+            assert self._read(), f"it was not shown: {self.shown}"
+
+    def type(self, text):
+        """Type this, without the key that ends a line."""
+        os.write(self.descriptor, text.encode())
+
     def end(self):
         """(exit status, all that was shown), when it is over."""
         while self._read():
