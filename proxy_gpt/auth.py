@@ -96,7 +96,7 @@ def caps_for(team_id):
     caps = g.caller.caps
     if team_id is not None and team_id not in g.caller.team_ids:  # the chat's team, or one joined a moment ago
         caps = limits.caps_of(g.caller.user_id, limits.of(g.caller.user_id, [team_id]))
-    return tuple(sorted(cap for key in {None, team_id} for cap in caps.get(key, ()))) if caps else ()
+    return caps.get(team_id) or caps.get(None, ())
 
 
 class Callers:

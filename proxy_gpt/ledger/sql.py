@@ -4,6 +4,7 @@ What a call reserves is taken from every period in one short transaction, by con
 by the shipper, in the transaction that sums up the call's event in `usage_days`, so that the two never differ; until then it is held.
 """
 import json
+import time
 from collections import defaultdict
 from datetime import timedelta
 
@@ -44,6 +45,7 @@ class SqlLedger:
     def __init__(self, transaction, is_postgres, longest_call):
         self.transaction = transaction
         self.is_postgres = is_postgres
+        self.drop_again_at = 0
         self.lifetime = timedelta(seconds=longest_call) + MARGIN
 
     def reserve(self, call):
@@ -56,7 +58,7 @@ class SqlLedger:
                 amounts = self.amounts(call.periods())
             if None in amounts:
                 self._open([period for period, found in zip(call.periods(), amounts, strict=True) if found is None])
-            elif not call.fits(amounts) and not self.drop_expired():  # else there is room now: somebody else was just settled
+            elif not call.fits(amounts) and not self._drop_expired_now_and_then():  # else there is room now: somebody else was just settled
                 raise Exceeded(call, amounts)
         raise Unavailable("Too many calls come at once to count them. Try again in a few seconds.")
 
@@ -82,6 +84,13 @@ class SqlLedger:
         """Forget the periods that are over."""
         with self.transaction() as execute:
             execute("DELETE FROM limit_periods WHERE ends_at < ?", (clock.to_text(clock.now() - KEPT),))
+
+    def _drop_expired_now_and_then(self):
+        """For who is refused: once a second, however many are."""
+        if time.monotonic() < self.drop_again_at:
+            return False
+        self.drop_again_at = time.monotonic() + 1
+        return self.drop_expired()
 
     def _take(self, execute, call):
         for cap, period in zip(call.caps, call.periods(), strict=True):

@@ -1,5 +1,6 @@
 """Short transactions for the ledger, that begin as writers: on SQLite beside the models' pool, on PostgreSQL in it."""
 import sqlite3
+import threading
 import time
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ class SqliteTransactions:
     """On one connection of a process, whose greenlets take turns: none of them lets go of the loop within a transaction."""
 
     def __init__(self, path):
+        self.turn = threading.Lock()  # of those who wait for SQLite's lock one tries, the others wait behind it
         self.connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA synchronous = normal")  # as for the others, see `db`
         self.connection.execute("PRAGMA wal_autocheckpoint = 0")  # takes long: the shipper, in a thread, does it
@@ -33,6 +35,15 @@ class SqliteTransactions:
                 self.connection.rollback()
 
     def _begin(self):
+        if self._is_locked():
+            if not self.turn.acquire(timeout=WAIT):
+                raise Unavailable(db.AWAY)
+            try:
+                self._wait()
+            finally:
+                self.turn.release()
+
+    def _wait(self):
         deadline = time.monotonic() + WAIT
         while self._is_locked():
             if time.monotonic() > deadline:

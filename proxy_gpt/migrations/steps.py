@@ -103,8 +103,8 @@ CREATE TABLE limits (subject VARCHAR(48) NOT NULL, name VARCHAR(32) NOT NULL, mo
 CREATE TABLE limit_periods (subject VARCHAR(48) NOT NULL, period VARCHAR(16) NOT NULL, ends_at TIMESTAMPTZ NOT NULL, requests BIGINT NOT NULL,
     tokens BIGINT NOT NULL, money BIGINT NOT NULL, held_tokens BIGINT NOT NULL, held_money BIGINT NOT NULL, PRIMARY KEY (subject, period));
 CREATE TABLE limit_holds (id VARCHAR(36) NOT NULL PRIMARY KEY, tokens BIGINT NOT NULL, money BIGINT NOT NULL, periods TEXT NOT NULL,
-    expires_at TIMESTAMPTZ NOT NULL);
-CREATE INDEX "hold_expires_at" ON "limit_holds" ("expires_at")"""
+    expires_at TIMESTAMPTZ NOT NULL)
+"""
 
 
 def processes_say_what_is_open(schema):

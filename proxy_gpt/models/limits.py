@@ -44,7 +44,7 @@ class Hold(Table):
     tokens = BigIntegerField()
     money = BigIntegerField()
     periods = TextField()
-    expires_at = Moment(index=True)
+    expires_at = Moment()  # without an index: there are few rows, and each is written for a call that waits
 
     class Meta:
         table_name = "limit_holds"

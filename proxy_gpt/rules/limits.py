@@ -48,8 +48,10 @@ def of(user_id, team_ids=()):
 
 
 def caps_of(user_id, limits):
-    """The Caps of `of`, by the same keys, in the order in which all lock them."""
-    return {key: caps(subject("user", user_id) if key is None else subject("team", key), limit) for key, limit in limits.items()}
+    """The Caps of `of` for calls that are charged to a team, by its id, with the user's own; alone under None. All lock them in this order."""
+    own = caps(subject("user", user_id), limits.get(None, {}))
+    teams = {key: tuple(sorted((*own, *caps(subject("team", key), limit)))) for key, limit in limits.items() if key is not None}
+    return {None: own, **teams} if limits else {}
 
 
 def caps(whose, limit):
