@@ -21,7 +21,7 @@ from proxy_gpt.ledger.gate import Gate
 from proxy_gpt.logs.setup import Log
 from proxy_gpt.metrics.tally import Tally
 from proxy_gpt.prices import Prices
-from proxy_gpt.pubsub import Hub
+from proxy_gpt.pubsub.hub import Hub
 from proxy_gpt.readiness import Readiness
 from proxy_gpt.redis_link import Link
 from proxy_gpt.rules import messages

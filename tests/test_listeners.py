@@ -9,7 +9,8 @@ import pytest
 from proxy_gpt import db
 from proxy_gpt.chat import stream
 from proxy_gpt.errors import NotFound
-from proxy_gpt.pubsub import LEFT, Hub
+from proxy_gpt.pubsub.hub import Hub
+from proxy_gpt.pubsub.subscriber import LEFT
 from tests.redis_server import RedisServer
 from tests.subscriber import EventSource, WebSocket
 

@@ -11,7 +11,7 @@ from proxy_gpt.api.chat import ID
 from proxy_gpt.chat.stream import Stream
 from proxy_gpt.errors import BadRequest, NotFound, PageOfAnotherSite, ProxyError, TooMany, Unauthorized
 from proxy_gpt.fields import Text, Whole, takes
-from proxy_gpt.pubsub import CLOSING
+from proxy_gpt.pubsub.subscriber import CLOSING
 from proxy_gpt.rules import chats, sessions
 
 blueprint = Blueprint("stream", __name__, url_prefix="/chat")

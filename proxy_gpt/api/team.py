@@ -8,7 +8,7 @@ from proxy_gpt.answers import answers
 from proxy_gpt.errors import Forbidden, NotFound
 from proxy_gpt.events import proxy
 from proxy_gpt.fields import REQUIRED, Text, Texts, takes
-from proxy_gpt.pubsub import CHANGED
+from proxy_gpt.pubsub.subscriber import CHANGED
 from proxy_gpt.rules import chats, teams, users
 
 blueprint = Blueprint("team", __name__, url_prefix="/team")

@@ -7,7 +7,7 @@ import threading
 import time
 
 from proxy_gpt.errors import Unavailable
-from proxy_gpt.pubsub import CHANGED
+from proxy_gpt.pubsub.subscriber import CHANGED
 from proxy_gpt.rules import sessions
 
 INTERVAL = 0.8  # seconds, so that within one all is done; 5,000 subscribers take 30 ms of it

@@ -8,7 +8,7 @@ import time
 
 from proxy_gpt import views
 from proxy_gpt.errors import ProxyError, Unavailable
-from proxy_gpt.pubsub import CHANGED, CLOSING, LEFT, MISSED, WAKE
+from proxy_gpt.pubsub.subscriber import CHANGED, CLOSING, LEFT, MISSED, WAKE
 from proxy_gpt.rules import messages
 
 PING = 15  # seconds without a message after which the line is tried
