@@ -7,7 +7,7 @@ from tests.bench import load
 from tests.bench.chats import lengths, subscribers
 from tests.bench.databases import postgres, redis, with_events
 from tests.bench.running import ROUNDS, Row, new_folder, running
-from tests.bench.servers import Naive, Proxy
+from tests.bench.servers import Limited, Naive, Proxy
 from tests.server import BIN
 
 MEMORY_STEPS = 20_000, 200_000
@@ -21,6 +21,13 @@ def plain(folder):
         yield Row("requests a second, 32 connections", naive["rate"], proxy["rate"], 1.3, at_least=True)
         naive, proxy = load.side_by_side(servers, ROUNDS, lambda server: load.requests(server, 1, 2))
         yield Row("median time of a request, 1 connection, ms", naive["p50"], proxy["p50"], 1.0)
+
+
+def limited(folder):
+    """Plain requests of somebody with limits, each of which reserves and is settled: one worker, SQLite."""
+    with running(folder, Naive, Limited) as servers:
+        naive, proxy = load.side_by_side(servers, ROUNDS, lambda server: load.requests(server, 32, 3))
+        yield Row("CPU a request with six limits, ms", naive["cpu"], proxy["cpu"], 0.8)
 
 
 def streams(folder):
@@ -83,6 +90,6 @@ def _seconds_of_help(folder):
 
 
 SECTIONS = {
-    "plain": plain, "streams": streams, "shared": shared, "subscribers": subscribers,
+    "plain": plain, "limited": limited, "streams": streams, "shared": shared, "subscribers": subscribers,
     "growth": growth, "lengths": lengths, "memory": memory, "start": start,
 }  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import requests
 
+from proxy_gpt.rules.limits import NAMES
 from tests.server import BIN, Server, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,19 @@ class Proxy(Server):
     def _logged(self):
         query = "SELECT COUNT(*) AS n FROM events WHERE endpoint IN (?, '/chat/prompt') AND user_id IS NOT NULL AND request <> ''"
         return self.rows(query, PATH)[0]["n"]
+
+
+class Limited(Proxy):
+    """The same for somebody with limits that are never reached, of each kind."""
+
+    name = "limited"
+
+    def start(self):
+        """Start it, sign somebody up, and set the limits."""
+        super().start()
+        limits = [word for name in NAMES for word in (f"--{name.replace('_', '-')}", "1000000000")]
+        subprocess.run([BIN / "proxy-admin", "--database", self.database, "limit", "user", "bench", *limits], check=True, capture_output=True)
+        return self
 
 
 class Naive(Proxy):
