@@ -3,9 +3,8 @@ import click
 
 from admin_cli.action import action, recorded
 from admin_cli.output import json_option, print_json, print_table
-from proxy_gpt import config, money, redis_link
+from proxy_gpt import config, money
 from proxy_gpt.ledger import standing
-from proxy_gpt.ledger.book import Book
 from proxy_gpt.ledger.entries import UNLIMITED, subject
 from proxy_gpt.ledger.standing import NO_LIMIT, plain
 from proxy_gpt.rules import limits, teams, users
@@ -102,6 +101,9 @@ def sentence(limit):
 
 def _book():
     """The ledger, as the server sees it, with the Redis of its settings unless another database was named."""
+    from proxy_gpt import redis_link  # here, since redis-py takes long to load, and most commands do without
+    from proxy_gpt.ledger.book import Book
+
     option = click.get_current_context().obj
     address = config.load_database() if option is None else check_database(option, "--database")
     redis = config.load_redis() if option is None else ""

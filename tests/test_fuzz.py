@@ -48,4 +48,4 @@ def test_they_do_all_night(start, new_database, request, backend, capsys):
 
 
 def test_every_endpoint_is_among_those_asked():
-    assert set(ENDPOINTS) == {path for path in routes() if path.startswith(("/user/", "/chat/", "/team/"))}
+    assert set(ENDPOINTS) == {path for path in routes() if path.startswith(("/user/", "/chat/", "/team/", "/usage"))}

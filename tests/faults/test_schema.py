@@ -58,7 +58,7 @@ def test_what_was_used_before_is_summed_up_without_a_price(database, tmp_path):
     assert [tuple(day.values()) for day in days] == [
         ("2026-01-02", "u1", "", "gpt-4o", 2, 25, 16, 70, 8, 0, 0, 0, 0, 2), ("2026-01-02", "u1", "", "whisper-1", 1, 0, 0, 0, 0, 12, 0, 0, 0, 1)
     ]  # fmt: skip
-    assert [row["usage"] for row in query_database(database, "SELECT usage FROM events WHERE id LIKE ? ORDER BY id", "e_")] == ["", "exact", "exact", "exact", ""]
+    assert [row["usage"] for row in query_database(database, "SELECT usage FROM events WHERE id LIKE ? ORDER BY id", "e_")] == ["", "exact", "exact", "exact", "", ""]
 
 
 def test_a_program_older_than_the_tables_refuses_them_with_one_sentence(database, tmp_path):
