@@ -1,4 +1,5 @@
 """The ledger's contract, kept by all three: in SQLite, in PostgreSQL and in Redis."""
+import sqlite3
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from proxy_gpt.ledger.entries import DAY, MINUTE, MONTH, Amounts, Call, Cap, Exc
 from proxy_gpt.ledger.shared import SharedLedger
 from proxy_gpt.ledger.sql import SqlLedger
 from proxy_gpt.ledger.transactions import transactions
+from tests.admin import Admin
 from tests.server import execute_on_database
 
 LONGEST = 60  # seconds that a call may take
@@ -210,3 +212,16 @@ def test_processes_that_reserve_at_once_share_out_exactly_what_there_is(make, us
 ])  # fmt: skip
 def test_a_period_ends_where_the_next_one_begins(period, end):
     assert clock.to_text(end_of(period)).startswith(end)
+
+
+def test_a_ledger_on_sqlite_is_made_and_waits_while_somebody_else_writes(new_database, tmp_path, user):
+    address = new_database("sqlite")
+    Admin(tmp_path, address).ok("migrate")
+    writer = sqlite3.connect(address.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    writer.execute("PRAGMA locking_mode = exclusive")
+    writer.execute("BEGIN IMMEDIATE")
+    first = call(Cap(user, DAY, tokens=100), tokens=60)
+    ledger = Database(address)
+    threading.Timer(0.1, lambda: (writer.execute("COMMIT"), writer.close())).start()
+    ledger.reserve(first)
+    assert ledger.amounts(first.periods()) == [Amounts(requests=1, held_tokens=60)]

@@ -75,6 +75,7 @@ def test_counts_are_exact_whichever_worker_counted_and_whichever_is_asked(server
         chat = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
         assert [call(eve, "/v1/chat/completions", "POST", json=chat) for _ in range(2)] == [200] * 2
         assert call(eve, token="wrong") == 401
+        eventually(lambda: sum(more(server, before, "requests_total").values()) == 6)  # a request is counted when its answer is out
     with only(server, other):
         assert [call(eve), call(eve, "/nothing"), call(eve, "/v1/whatever", "BREW")] == [200, 404, 404]
         eventually(lambda: more(server, before, "requests_total") == {

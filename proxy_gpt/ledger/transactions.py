@@ -16,10 +16,9 @@ class SqliteTransactions:
     """On one connection of a process, whose greenlets take turns: none of them lets go of the loop within a transaction."""
 
     def __init__(self, path):
+        self.path = path
+        self.connection = None  # until it is needed: the file may be locked when a worker starts
         self.turn = threading.Lock()  # of those who wait for SQLite's lock one tries, the others wait behind it
-        self.connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        self.connection.execute("PRAGMA synchronous = normal")  # as for the others, see `db`
-        self.connection.execute("PRAGMA wal_autocheckpoint = 0")  # takes long: the shipper, in a thread, does it
 
     @contextmanager
     def __call__(self):
@@ -31,7 +30,7 @@ class SqliteTransactions:
         except sqlite3.OperationalError as error:
             raise Unavailable(db.FULL if error.sqlite_errorcode == sqlite3.SQLITE_FULL else db.AWAY) from error
         finally:
-            if self.connection.in_transaction:
+            if self.connection is not None and self.connection.in_transaction:
                 self.connection.rollback()
 
     def _begin(self):
@@ -53,12 +52,20 @@ class SqliteTransactions:
     def _is_locked(self):
         """Whether somebody else writes; otherwise the transaction has begun."""
         try:
+            self.connection = self.connection or _opened(self.path)
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
             return True
         return False
+
+
+def _opened(path):
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = normal")  # as for the others, see `db`
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # takes long: the shipper, in a thread, does it
+    return connection
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tests.redis_server import RedisServer
+from tests.server import eventually
 from tests.subscriber import EventSource, WebSocket
 
 LONGEST = 2  # seconds that anything may take
@@ -65,6 +66,7 @@ def test_prompts_and_streams_go_on_in_time_and_what_was_missed_is_made_up_for(se
     assert in_time(one.person, f"Bob when it {outage}").ask("/user/logout").status_code == 200
     end()
     assert [far.until_whole()[-1]["message"]["prompt"] for _ in range(3)] == ["first", "second", "third"]
+    eventually(lambda: all(server.output().count("Redis broke off") == server.output().count("Redis stands again") for server in servers))
     prompt(alice, chat, "after", stream="true")
     for listener in (near, far):
         *pieces, whole = listener.until_whole()
