@@ -7,6 +7,7 @@ from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
 from proxy_gpt import auth, cross_site, db, events, live, upkeep
+from proxy_gpt.aftermath import Aftermath
 from proxy_gpt.api import chat, docs, health, prompt, stream, team, usage, user, v1
 from proxy_gpt.attempts import Attempts
 from proxy_gpt.auth import Callers
@@ -47,16 +48,17 @@ class Proxy:
         journals = folder_for(settings.journal_dir, settings.database)
         self.tally = tally or Tally(settings)
         self.says = Log(settings.log_format)
+        self.aftermath = Aftermath(self.tally, self.says)
         self.redis = Link(settings.redis) if settings.redis else None
         self.gate = Gate(settings, self.prices, self.redis)
-        self.log = EventLog(db.open_database(settings.database), journals, self.ended_with_their_process, self._note)
+        self.log = EventLog(db.open_database(settings.database), journals, self.ended_with_their_process, self.aftermath.add)
         self.attempts = Attempts(settings, self.redis)
         self.hub = Hub(self.redis)
         self.contexts = Contexts(RedisCache(self.redis) if self.redis else MemoryCache())
         self.prompts = Prompts(self.upstream, self.log, self.contexts, self.hub, self.gate)
         self.draining = False
         self.readiness = Readiness(self)
-        self.tally.watch(self)
+        self.aftermath.start(self)
         self.reporter = live.Reporter(self)
         self.reporter.start()
         upkeep.start(self.gate.book.drop_over)
@@ -88,12 +90,8 @@ class Proxy:
         self.prompts.close(0)
         self.reporter.close()
         self.log.close()
+        self.aftermath.flush()
         self.says.close()
-
-    def _note(self, record, kept):
-        self.tally.count(record)
-        if kept:
-            self.says.request(record)
 
 
 def create_app(settings, tally=None):

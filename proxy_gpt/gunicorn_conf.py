@@ -11,7 +11,7 @@ from proxy_gpt import preflight  # noqa: E402
 from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load, many_workers  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
-from proxy_gpt.logs.setup import gunicorn_config  # noqa: E402
+from proxy_gpt.logs.setup import ServerLog  # noqa: E402
 from proxy_gpt.metrics.catalog import Catalog  # noqa: E402
 from proxy_gpt.metrics.cells import Cells  # noqa: E402
 from proxy_gpt.metrics.tally import Tally  # noqa: E402
@@ -39,7 +39,8 @@ header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though the two lo
 limit_request_line = limit_request_field_size = LONGEST_LINE
 limit_request_fields = MOST_HEADERS
 accesslog = None  # the lines of `logs` are the access log, and have ids and users
-logconfig_dict = gunicorn_config(settings.log_format)
+logger_class = ServerLog
+ServerLog.style = settings.log_format
 proc_name = "proxy-gpt"
 catalog = Catalog(settings.models)
 cells = Cells(catalog.width)  # shared with the workers, who are forked from here

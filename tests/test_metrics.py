@@ -29,8 +29,10 @@ def server(start, backend, new_database, redis_address):
 
 @pytest.fixture(scope="module")
 def eve(server):
-    """Somebody who calls."""
-    return server.person("Eve")
+    """Somebody who calls, and whose signing up is counted already."""
+    eve = server.person("Eve")
+    eventually(lambda: numbers(server).get(("requests_total", "user", "POST", "200")) == 1)
+    return eve
 
 
 def numbers(server):

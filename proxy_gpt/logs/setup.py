@@ -4,6 +4,8 @@ import logging
 import sys
 from datetime import datetime, timezone
 
+from gunicorn.glogging import Logger
+
 from proxy_gpt import clock
 from proxy_gpt.config import JSON, TEXT
 from proxy_gpt.logs import lines
@@ -26,16 +28,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(said)
 
 
-def gunicorn_config(style):
-    """gunicorn's `logconfig_dict`: all on stderr."""
-    logger = {"level": "INFO", "handlers": ["stderr"], "propagate": False}
-    text = {"format": "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "datefmt": "[%Y-%m-%d %H:%M:%S %z]"}
-    return {
-        "version": 1, "disable_existing_loggers": False,
-        "formatters": {"ours": {"()": JsonFormatter} if style == JSON else text},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours", "stream": "ext://sys.stderr"}},
-        "root": {"level": "WARNING", "handlers": ["stderr"]}, "loggers": {"gunicorn.error": logger},
-    }  # fmt: skip
+class ServerLog(Logger):
+    """gunicorn's logger, in the format of LOG_FORMAT, and so the root's. By its setting `logconfig_dict` gunicorn would do the
+    work for its access log too, with every request, though there is none.
+    """
+
+    style = TEXT  # LOG_FORMAT
+
+    def setup(self, cfg):
+        """Called by gunicorn when it starts, and when it reads its configuration again."""
+        super().setup(cfg)
+        formatter = JsonFormatter() if self.style == JSON else logging.Formatter(self.error_fmt, self.datefmt)
+        if not logging.root.handlers:
+            logging.root.addHandler(logging.StreamHandler(sys.stderr))
+        for handler in (*logging.root.handlers, *self.error_log.handlers):
+            handler.setFormatter(formatter)
 
 
 class Log:
@@ -50,6 +57,11 @@ class Log:
         """A request has ended."""
         if self.as_line:
             self.stdout.put(self.as_line(record))
+
+    def hurry(self):
+        """Write what has gathered."""
+        self.stdout.hurry()
+        self.stderr.hurry()
 
     def take_over(self):
         """From now on, what this process logs goes the same way: a stuck reader of stderr would stop gevent's loop too."""

@@ -6,7 +6,6 @@ import time
 
 from proxy_gpt import offload
 
-INTERVAL = 0.1  # seconds in which lines gather
 MOST = 2000  # lines that wait; those that come then are left out, and counted
 TOGETHER = 4096  # bytes written at once: a pipe takes so many without mixing them with those of other workers
 
@@ -19,31 +18,37 @@ class Writer:
         self.tell = tell  # from a sentence to a line
         self.lines = collections.deque()
         self.left_out = 0
+        self.work = threading.Event()
         self.idle = True
         threading.Thread(target=self._run, name=f"lines to {descriptor}", daemon=True).start()
 
     def put(self, line):
-        """Write a line soon."""
+        """Write a line when told to `hurry`. Any thread may say one, but none other than gevent's may wake its loop."""
         if len(self.lines) >= MOST:
             self.left_out += 1
             return
         self.lines.append(line)
 
+    def hurry(self):
+        """Write what is there."""
+        if self.lines:
+            self.work.set()
+
     def close(self, wait=1):
         """Write what is left, for so many seconds at the most."""
+        self.hurry()
         deadline = time.monotonic() + wait
         pause = threading.Event()
         while (self.lines or not self.idle) and time.monotonic() < deadline:
             pause.wait(0.01)
 
     def _run(self):
-        pause = threading.Event()
         while True:
-            pause.wait(INTERVAL)  # no event from outside: a gevent loop cannot be woken from every thread
-            if self.lines:
-                self.idle = False
-                offload.run(self._write_all)
-                self.idle = True
+            self.work.wait()
+            self.work.clear()
+            self.idle = False
+            offload.run(self._write_all)
+            self.idle = True
 
     def _write_all(self):
         while self.lines:

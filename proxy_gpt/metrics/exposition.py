@@ -17,6 +17,7 @@ class Collector:
     def collect(self):
         """Yield the metrics."""
         tally = self.process.tally
+        self.process.aftermath.flush()
         tally.note(self.process)
         rows = tally.cells.rows()
         yield from (family.family(rows) for family in tally.catalog.families)

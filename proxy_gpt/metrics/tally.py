@@ -1,13 +1,11 @@
 """Counts the requests of one process, and notes how it stands."""
 import collections
-import threading
 from bisect import bisect_left
 
 from proxy_gpt import live
 from proxy_gpt.metrics.catalog import GROUPS, METHODS, OTHER, OUTCOMES, SECONDS, STATUSES, TOKENS, Catalog
 from proxy_gpt.metrics.cells import Cells
 
-INTERVAL = 1  # seconds between notes for whoever asks another worker
 LAST = len(SECONDS) + 1  # the place of the sum behind the counts
 PATHS = {"/chat/prompt": "prompt", "/chat/stream": "stream", "/healthz": "health", "/readyz": "health", "/metrics": "health"}
 METHOD, OUTCOME, GROUP = ({value: value for value in values} for values in (METHODS, OUTCOMES, GROUPS))
@@ -46,10 +44,6 @@ class Tally:
         if self.catalog.cost:
             self.row[self.catalog.cost.at[(model,)]] += record.cost or 0
 
-    def watch(self, process):
-        """Note how the process stands, now and then from now on."""
-        threading.Thread(target=self._run, args=(process,), name="tally", daemon=True).start()
-
     def note(self, process):
         """Note how the process stands now. `process` is a Proxy."""
         row, catalog = self.row, self.catalog
@@ -62,9 +56,3 @@ class Tally:
             (catalog.unshipped, waiting.bytes), (catalog.in_memory, waiting.in_memory), (catalog.behind, waiting.seconds),
         ):  # fmt: skip
             row[family.at[()]] = value
-
-    def _run(self, process):
-        pause = threading.Event()
-        while not process.log.closing:
-            self.note(process)
-            pause.wait(INTERVAL)
