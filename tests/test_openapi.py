@@ -135,3 +135,9 @@ def too_much(field):
 @each([(*case, value) for case in declared() for value in too_much(case[2])])
 def test_what_is_beyond_the_bounds_of_a_field_is_refused_by_its_name(refused, case):
     assert refused(*case) == case[2].name
+
+
+@pytest.mark.parametrize("path", ["/chat/prompt", "/v1/{below}"])
+def test_a_call_that_a_limit_can_refuse_says_so(path):
+    said = described.document()["paths"][path]["post"]["responses"]
+    assert {"403", "404", "429"} <= set(said) and said["429"]["$ref"].endswith("/LimitReached")

@@ -6,7 +6,7 @@ from proxy_gpt.answers import answers
 from proxy_gpt.api.chat import ID
 from proxy_gpt.auth import caps_for, charged_team
 from proxy_gpt.chat import context
-from proxy_gpt.errors import BadRequest, NotFound, UpstreamError, UpstreamRefused, UpstreamTimeout
+from proxy_gpt.errors import BadRequest, Forbidden, LimitReached, NotFound, UpstreamError, UpstreamRefused, UpstreamTimeout
 from proxy_gpt.fields import Flag, Text, Whole, takes
 from proxy_gpt.rules import chats
 from proxy_gpt.upstream.call import Call
@@ -22,7 +22,7 @@ blueprint = Blueprint("prompt", __name__, url_prefix="/chat")
     Flag("stream", "Answer at once with an empty reply, whose words go to all who listen at /chat/stream."),
     Flag("otr", "Off the record: kept and shown, not sent now, but context of later prompts."),
 )
-@answers({"reply": views.TEXT, "message": views.MESSAGE}, NotFound, UpstreamRefused, UpstreamError, UpstreamTimeout)
+@answers({"reply": views.TEXT, "message": views.MESSAGE}, Forbidden, NotFound, LimitReached, UpstreamRefused, UpstreamError, UpstreamTimeout)
 def prompt():
     """Send a prompt to the chat; with `stream` the reply comes over /chat/stream, with `otr` there is none."""
     form = fields.read()

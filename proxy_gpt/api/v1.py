@@ -5,7 +5,17 @@ from werkzeug.routing import BaseConverter, Rule
 from proxy_gpt import include_usage
 from proxy_gpt.answers import answers
 from proxy_gpt.auth import caps_for, charged_team
-from proxy_gpt.errors import MethodRefused, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout
+from proxy_gpt.errors import (
+    Forbidden,
+    LimitReached,
+    MethodRefused,
+    NotFound,
+    RequestTimeout,
+    TooLarge,
+    UnsupportedCoding,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from proxy_gpt.eventlog.metering import Meter
 from proxy_gpt.ledger import estimate
 from proxy_gpt.passthrough import PIECE, Exchange
@@ -50,7 +60,10 @@ def add_rule(state):
     state.app.view_functions["v1.passthrough"] = passthrough
 
 
-@answers(None, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout, kind="*/*", link=REFERENCE)
+@answers(
+    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout,
+    kind="*/*", link=REFERENCE,
+)  # fmt: skip
 def passthrough(below):
     """Send the request upstream and its answer back. The path is taken as it came, not as it was decoded for routing."""
     environ = request.environ
