@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import subprocess
+import time
 
 from tests import canary
 from tests.server import BIN, OUR_SETTINGS, query_database
@@ -97,10 +98,11 @@ class Terminal:
         """Type this, without the key that ends a line."""
         os.write(self.descriptor, text.encode())
 
-    def end(self):
+    def end(self, within=10):
         """(exit status, all that was shown), when it is over."""
+        deadline = time.monotonic() + within
         while self._read():
-            pass
+            assert time.monotonic() < deadline, f"it goes on and on after {self.shown}"
         os.close(self.descriptor)
         canary.keep("the terminal of proxy-admin", self.shown.decode())
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.shown.decode()

@@ -135,6 +135,17 @@ class Page:
         url = url.replace("http", "ws", 1) if kind == "WebSocket" else url
         self.run("window.heard = listen(kind, url); await until(() => heard.opened || heard.errors)", kind=kind, url=url)
 
+    def begun(self, path):
+        """Wait until the first bytes of the answer from this path have come: scripts are told of its head alone."""
+        self.run("")  # what has happened until now has then been told
+        while not self._has_come(path):
+            self.browser.event(self.session, "Network.dataReceived")
+
+    def _has_come(self, path):
+        events = [(event["method"], event["params"]) for event in self.browser.events[self.session]]
+        asked = {told["requestId"] for method, told in events if method == "Network.requestWillBeSent" and path in told["request"]["url"]}
+        return any(method == "Network.dataReceived" and told["requestId"] in asked for method, told in events)
+
     def messages(self, count):
         """All that the page has heard, once that is so many messages."""
         return self.run("await until(() => heard.messages.length >= count); return heard.messages", count=count)

@@ -1,6 +1,7 @@
 """Who takes part: the real server on each database, the fake upstream, and Alice, Bob and Charlie."""
 import itertools
 import os
+import signal
 import uuid
 
 import psycopg2
@@ -19,6 +20,9 @@ CROWD = """
     SELECT 'crowd-' || n, '2024-01-01T00:00:00.000000Z', 'crowd ' || n, 'crowd ' || n, '', '', '', '2024-01-01T00:00:00.000000Z' FROM counter
 """
 numbers = itertools.count(1)
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -80,6 +80,7 @@ def test_an_event_source_comes_back_by_itself_and_hears_what_it_missed(browser, 
     page = signed_up(browser.page(site(server)))
     chat = new_chat(page)
     page.listen("EventSource", id=chat)
+    page.begun("/chat/stream")  # it knows where it is
     say = "await post('/chat/prompt', {id, prompt, otr: true})"
     for prompt in before:
         page.run(say, id=chat, prompt=prompt)
