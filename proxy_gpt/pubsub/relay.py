@@ -77,14 +77,17 @@ class Relay:
     def _listen(self):
         with self.client.pubsub() as pubsub:
             pubsub.subscribe(CHANNEL + PEOPLE, *(CHANNEL + topic for topic in self.confirmed))
-            if self.away:
-                logger.warning("The subscription in Redis stands again.")
-            self.pubsub, self.away = pubsub, False
+            self.pubsub = pubsub
             for topic in tuple(self.confirmed):  # those who came while we were connecting
                 self._command("subscribe", topic)
-            self.hub.tell_all(MISSED)
             while True:
                 self._take(self._next(pubsub))
+
+    def _note_return(self):
+        if self.away:
+            logger.warning("The subscription in Redis stands again.")
+        self.away = False
+        self.hub.tell_all(MISSED)  # not before Redis has confirmed it: what is published from now on comes here
 
     def _next(self, pubsub):
         """The next message. Raises TimeoutError when Redis does not answer even when it is asked to."""
@@ -101,5 +104,7 @@ class Relay:
         topic = (message["channel"] or "").removeprefix(CHANNEL)
         if message["type"] == "message":
             self.hub.deliver(topic, message["data"])
+        elif message["type"] == "subscribe" and topic == PEOPLE:
+            self._note_return()
         elif message["type"] == "subscribe" and topic in self.confirmed:
             self.confirmed[topic].set()

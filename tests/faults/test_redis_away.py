@@ -3,6 +3,7 @@ import json
 import time
 
 import pytest
+import requests
 
 from tests.redis_server import RedisServer
 from tests.server import eventually
@@ -47,6 +48,12 @@ def told(upstream):
     return [message["content"] for message in json.loads(upstream.questions[-1].body)["messages"]]
 
 
+def has_redis(server):
+    """Whether a server has it again, to publish and to hear what is published."""
+    listens = server.output().count("Redis broke off") == server.output().count("Redis stands again")
+    return listens and requests.get(f"{server.url}/readyz", timeout=10).json()["status"] == "ready"
+
+
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_prompts_and_streams_go_on_in_time_and_what_was_missed_is_made_up_for(servers, redis_server, upstream, outage):
     one, other = servers
@@ -66,7 +73,7 @@ def test_prompts_and_streams_go_on_in_time_and_what_was_missed_is_made_up_for(se
     assert in_time(one.person, f"Bob when it {outage}").ask("/user/logout").status_code == 200
     end()
     assert [far.until_whole()[-1]["message"]["prompt"] for _ in range(3)] == ["first", "second", "third"]
-    eventually(lambda: all(server.output().count("Redis broke off") == server.output().count("Redis stands again") for server in servers))
+    eventually(lambda: all(has_redis(server) for server in servers))
     prompt(alice, chat, "after", stream="true")
     for listener in (near, far):
         *pieces, whole = listener.until_whole()
