@@ -132,6 +132,18 @@ def test_who_comes_back_gets_the_whole_messages_missed_and_no_other(alice, chat,
     again.close()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_comes_back_with_an_id_beyond_the_chats_own_hears_what_is_said_from_now_on(alice, chat, upstream, kind):
+    """Of another chat, or of this one before a backup was restored."""
+    alice.ask("/chat/prompt", id=chat, prompt="p0", otr="true")
+    listener = kind(alice, chat, last_event_id=999)
+    for text, more in (("p1", {"otr": "true"}), ("p2", {}), ("p3", {"stream": "true"})):
+        alice.ask("/chat/prompt", id=chat, prompt=text, **more)
+        whole = listener.until_whole()[-1]["message"]
+        assert (whole["prompt"], whole["revision"]) == (text, int(text[1]) + 1)
+    listener.close()
+
+
 def test_an_event_source_comes_back_with_a_header(alice, chat, upstream):
     alice.ask("/chat/prompt", id=chat, prompt="p0")
     alice.headers["Last-Event-ID"] = "0"

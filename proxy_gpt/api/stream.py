@@ -81,7 +81,6 @@ def subscribe():
     caller = g.caller = auth.identify(form.token)
     g.event.of(caller.user_id, caller.capture)
     chat = chats.seen_by(caller.user_id, form.id)
-    missed_from = form.last_event_id
     proxy = current_app.extensions["proxy"]
 
     def still_allowed():
@@ -89,8 +88,10 @@ def subscribe():
             raise Unauthorized("The session has ended. Log in again at /user/login.")
         chats.seen_by(caller.user_id, chat.id)
 
+    heard = chat.revision if form.last_event_id is None else form.last_event_id
     require_place(proxy, caller.user_id)
-    return Stream(proxy.hub, chat, caller, chat.revision if missed_from is None else missed_from, still_allowed)
+    # An id beyond the chat's is of another chat, or of this one before a backup was restored: it would hide what is said next.
+    return Stream(proxy.hub, chat, caller, min(heard, chat.revision), still_allowed)
 
 
 def require_place(proxy, user_id):
