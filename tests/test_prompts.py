@@ -1,5 +1,6 @@
 """/chat/prompt: what goes upstream, what comes back, what is kept, on each backend and over two processes."""
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -110,6 +111,22 @@ def test_in_a_chat_of_several_people_each_message_carries_its_author(alice, bob,
     prompt(bob, chat, "p1")
     names = [message.get("name") for message in json.loads(upstream.question(1).body)["messages"]]
     assert names == ["Alice", None, "Bob"]
+
+
+def test_authors_stay_apart_whatever_their_names_are_written_in(proxy, upstream):
+    people = [proxy.person(name) for name in ("田中", "山田", "josé", "jose", "jos_", "n" * 64 + "1", "n" * 64 + "2")]
+    chat = people[0].ask("/chat/create").json()["id"]
+    for person in people[1:]:
+        people[0].ask("/chat/user/add", chat_id=chat, user_id=person.id)
+    for person in people:
+        prompt(person, chat, "hello", otr="true")
+    prompt(people[0], chat, "from the table")
+    prompt(people[0], chat, "from the cache")
+    first, second = ([message["name"] for message in json.loads(question.body)["messages"] if message["role"] == "user"]
+                     for question in upstream.questions)  # fmt: skip
+    assert len(set(first)) == 7 and second == [*first, first[0]] and first[7] == first[0]
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", name) for name in first)  # what OpenAI takes
+    assert first[2].startswith("jose_") and first[3:5] == ["jose", "jos_"]
 
 
 def test_off_the_record_is_kept_and_used_later_but_not_sent(alice, chat, upstream):

@@ -5,6 +5,7 @@ cache has not heard of (another worker wrote it, Redis was away, an operator del
 """
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from proxy_gpt.db import connection
@@ -13,7 +14,8 @@ from proxy_gpt.rules import messages
 
 CACHED = 10  # messages that the cache holds of a chat, and what goes along unless the prompt says otherwise
 MOST = 1000
-NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")  # what OpenAI takes as `name` of a message
+NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")  # of a message, as OpenAI takes it
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +89,11 @@ def _names(chat, user_ids):
     if alone:
         return {}
     users = User.select(User.id, User.username).where(User.id.in_([user_id for user_id in user_ids if user_id]))
-    return {user.id: NOT_IN_A_NAME.sub("_", user.username)[:64] for user in users}
+    return {user.id: _name(user) for user in users}
+
+
+def _name(user):
+    """A user's name in letters that OpenAI takes. Where that is not the whole of it, the end of the id tells people apart."""
+    plain = unicodedata.normalize("NFKD", user.username).encode("ascii", "ignore").decode()
+    name = NOT_IN_A_NAME.sub("_", plain)[:LONGEST_NAME]
+    return name if name == user.username else f"{name[: LONGEST_NAME - 9]}_{user.id[-8:]}"
