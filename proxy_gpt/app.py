@@ -62,7 +62,7 @@ class Proxy:
         self.reporter = live.Reporter(self)
         self.reporter.start()
         upkeep.start(self.gate.book.drop_over)
-        lookout.start(self.hub)
+        lookout.start(self)
 
     def connections(self):
         """How many connections to the database are in use."""

@@ -101,6 +101,12 @@ class NotFound(ProxyError):
     status, type, code = 404, "invalid_request_error", "not_found"
 
 
+class Deleted(NotFound):
+    """The chat or message was deleted while its reply was awaited."""
+
+    outcome = "interrupted"
+
+
 class Conflict(ProxyError):
     """What is asked for is already taken."""
 

@@ -2,6 +2,7 @@
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -89,6 +90,23 @@ def test_a_reply_goes_on_when_the_person_who_asked_leaves(alice, bob, chat, upst
     assert replies(listener.until_whole())[-1] == "one two"
     assert alice.get("/chat/read", params={"id": chat}).json()["messages"][0]["status"] == "complete"
     listener.close()
+
+
+@pytest.mark.parametrize("deleted", ["chat", "team"])
+def test_replies_end_with_their_chat_at_whichever_process(alice, bob, upstream, proxy, deleted):
+    team = alice.ask("/team/create", name="ours", user_ids=bob.id).json()["id"]
+    chat = alice.ask("/chat/create", team_id=team).json()["id"]
+    upstream.script(HEAD + piece("half"), threading.Event())
+    upstream.script(threading.Event())
+    streamed = bob.ask("/chat/prompt", id=chat, prompt="streamed", stream="true")
+    upstream.question(0)
+    with ThreadPoolExecutor(1) as waiting:
+        plain = waiting.submit(bob.ask, "/chat/prompt", id=chat, prompt="plain")
+        upstream.question(1)
+        assert alice.ask(f"/{deleted}/delete", id={"chat": chat, "team": team}[deleted]).status_code == 200
+        assert upstream.question(0).gone.wait(5) and upstream.question(1).gone.wait(5)
+        error_of(plain.result(), 404)
+    assert [proxy.event(answer)["outcome"] for answer in (streamed, plain.result())] == ["interrupted"] * 2
 
 
 FAILURES = {

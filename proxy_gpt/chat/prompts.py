@@ -66,7 +66,7 @@ class Prompts:
         while self.streamed and time.monotonic() < deadline:
             pause.wait(0.05)
         for answer in tuple(self.streamed):
-            answer.stop()
+            answer.stop(Interrupted(messages.INTERRUPTED))
         deadline = time.monotonic() + 2
         while self.streamed and time.monotonic() < deadline:
             pause.wait(0.05)
@@ -101,7 +101,7 @@ class Answer:
         model = prompts.upstream.model(chat.model)
         self.meter = Meter("/chat/prompt", prompts.gate.prices)
         self.completion = Completion(prompts.upstream, call, model, asked, streamed, self.meter)
-        self.stopped = False
+        self.ended_by = None  # the ProxyError for which it was stopped
         self.kept_at = time.monotonic()
         self.deadline = self.kept_at + messages.LONGEST_REPLY
         self.record.model = model
@@ -132,9 +132,9 @@ class Answer:
         """(model, bytes so far)."""
         return self.record.model, self.completion.bytes
 
-    def stop(self):
-        """The process stops: what has arrived is all there will be."""
-        self.stopped = True
+    def stop(self, error):
+        """What has arrived is all there will be, for this reason."""
+        self.ended_by = error
         self.call.cut()
 
     def _show(self, piece, pieces):
@@ -155,7 +155,9 @@ class Answer:
 
     def _reason(self, error):
         """What the end of this answer is called: who cut it, else what the upstream did."""
-        if self.stopped or self.call.stopped:
+        if self.ended_by:
+            return self.ended_by
+        if self.call.stopped:
             return Interrupted(messages.INTERRUPTED)
         if self.call.gone:
             return ClientGone("The caller left before the reply was there.")

@@ -56,6 +56,12 @@ def since(chat_id, revision):
 
 
 @connection()
+def still_there(ids):
+    """Those of the ids, some hundreds at most, whose messages are not deleted; one query for all."""
+    return {identity for (identity,) in Message.select(Message.id).where(Message.id.in_(list(ids))).tuples()}
+
+
+@connection()
 def history(chat_id, count):
     """(revision, the last `count` messages that count as context, oldest first), as far as HISTORY goes."""
     revision = Chat.select(Chat.revision).where(Chat.id == chat_id).scalar()

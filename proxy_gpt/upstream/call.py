@@ -1,8 +1,11 @@
 """A call to the upstream in progress, which ends at once when nobody wants its answer any more."""
+import logging
 import os
 import socket
 
 from proxy_gpt.errors import ClientGone
+
+logger = logging.getLogger(__name__)
 
 
 class Call:
@@ -33,9 +36,12 @@ class Call:
         """Nobody waits any more: end the upstream's connection, which wakes whoever reads from it."""
         self.gone = True
         if self.socket is not None and self.socket.fileno() >= 0:
-            # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
-            with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
+            try:
+                # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
+                with socket.socket(fileno=os.dup(self.socket.fileno())) as same:
+                    same.shutdown(socket.SHUT_RDWR)
+            except OSError as error:  # the upstream has just closed it: then there is nothing left to cut
+                logger.debug("A connection was already closed: %s", error)
 
     def stop(self):
         """The process ends, and cannot wait for the upstream any longer."""

@@ -3,7 +3,6 @@
 A greenlet that waits for the upstream does not look at its caller. One thread of the process looks at all of them a few
 times a second; that costs nothing for each piece that passes.
 """
-import logging
 import select
 import threading
 
@@ -11,7 +10,6 @@ from gevent.monkey import get_original
 
 INTERVAL = 0.25  # seconds
 LEFT = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR  # RDHUP: Linux alone has it
-logger = logging.getLogger(__name__)
 
 
 class Watch:
@@ -54,7 +52,4 @@ class Watch:
 
     def _end(self, key, end):
         self.remove(key)
-        try:
-            end()
-        except OSError as error:  # its socket was just closed: then there is nothing left to cut
-            logger.debug("A connection was already closed: %s", error)
+        end()
