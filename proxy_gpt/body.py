@@ -34,16 +34,23 @@ def _plain(value):
 
 
 def _body():
-    if request.mimetype == MULTIPART:
-        return {name: Repeated(found) for name, found in request.form.lists() if name is not None}  # parts may have none
     raw = request.get_data()
     if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
         raise RequestEntityTooLarge
+    if request.mimetype == MULTIPART:
+        return _parts(raw)
     if request.is_json or raw.lstrip()[:1] == b"{":
         return _json(raw) if raw.strip() else {}
     if raw and request.mimetype not in ("", FORM, JSON):
         raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
     return _pairs("body", raw)
+
+
+def _parts(raw):
+    """The fields of a multipart body. Werkzeug puts U+FFFD for what is not UTF-8: a surrogate in its place is refused with its field."""
+    lost = "\ufffd" if raw.decode(errors="replace").encode() == raw else "\udcff"
+    fields = request.form.lists()
+    return {name: Repeated(value.replace("\ufffd", lost) for value in found) for name, found in fields if name is not None}  # parts may have none
 
 
 def _json(raw):

@@ -5,9 +5,9 @@ NOT_UTF8 = "is not valid UTF-8. Encode it as UTF-8 and try again."
 
 
 def check_characters(name, value):
-    """The text, if a database can hold it. Raises BadRequest for NUL, lone surrogates and what was not UTF-8."""
+    """The text, if a database can hold it. Raises BadRequest for NUL and lone surrogates."""
     if "\0" in value:
         raise BadRequest(f"The field '{name}' has a NUL character. Remove it.", name)
-    if "\ufffd" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if any("\ud800" <= character <= "\udfff" for character in value):
         raise BadRequest(f"The field '{name}' {NOT_UTF8}", name)
     return value

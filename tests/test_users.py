@@ -40,7 +40,7 @@ def test_the_cookie_is_secure_behind_https(proxy):
 
 @pytest.mark.parametrize("body", ["form", "multipart", "json", "json under curl's default type", "query"])
 def test_every_kind_of_body_signs_up(proxy, body):
-    fields = {"username": fresh_name(), "password": f"bär {PASSWORD}"}
+    fields = {"username": fresh_name(), "password": f"bär {PASSWORD}", "first_name": "bad byte: \ufffd"}
     sent = {
         "form": {"data": fields},
         "multipart": {"files": {name: (None, value) for name, value in fields.items()}},
@@ -52,6 +52,7 @@ def test_every_kind_of_body_signs_up(proxy, body):
     }[body]  # fmt: skip
     answer = requests.post(f"{proxy.url}/user/signup", timeout=30, **sent)
     assert answer.status_code == 200, answer.text
+    assert answer.json()["user"]["first_name"] == fields["first_name"]
     assert post(proxy, "/user/login", fields).status_code == 200
 
 

@@ -109,7 +109,7 @@ def _may_change(who, old, new, before):
 
 def is_clean(text):
     """Whether a text is of characters that a database can hold."""
-    return not any(character in "\0\ufffd" or "\ud800" <= character <= "\udfff" for character in text)
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
 
 def is_line(text, longest):
