@@ -122,12 +122,15 @@ def test_a_stolen_token_cannot_be_used_to_guess_the_password(server, eve, addres
 def test_accounts_are_made_so_often_an_hour_from_one_address(start, address):
     server = start(SIGNUPS_PER_HOUR="3")
 
-    def sign_up(where):
-        fields = {"username": f"person {next(numbers)}", "password": "pw"}
+    def sign_up(where, **fields):
+        fields = {"username": f"person {next(numbers)}", "password": "pw", **fields}
         return requests.post(f"{server.url}/user/signup", data=fields, headers={"X-Forwarded-For": where}, timeout=10)
 
     here = address()
-    assert [sign_up(here).status_code for _ in range(3)] == [200] * 3
+    assert sign_up(here, username="taken").status_code == 200
+    in_vain = [sign_up(here, **fields).status_code for fields in ({"username": "taken"}, {"username": "\t"}, {"password": ""}) * 2]
+    assert in_vain == [409, 400, 400] * 2  # no account was made
+    assert [sign_up(here).status_code for _ in range(2)] == [200] * 2
     refused = sign_up(here)
     assert error_of(refused, 429) and 0 < int(refused.headers["Retry-After"]) <= 3601
     assert sign_up(address()).status_code == 200

@@ -1,5 +1,6 @@
 """/user/*: signing up, logging in and out, and one's own account."""
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Blueprint, g, jsonify, make_response, redirect, request
@@ -37,9 +38,10 @@ def signup():
     form = fields.read()
     target = redirect_target(form)
     values = form.username, form.password, form.first_name or "", form.last_name or ""
-    proxy().attempts.signup(g.event.client_ip)
-    user = users.create(*values, shortest_password=settings().password_min_length)
-    proxy().attempts.remember(user.username_key, g.event.client_ip)
+    address = g.event.client_ip
+    count = partial(proxy().attempts.signup, address)  # at the last moment: what makes no account is not to use up the limit
+    user = users.create(*values, shortest_password=settings().password_min_length, before_hash=count)
+    proxy().attempts.remember(user.username_key, address)
     return logged_in(user, target)
 
 

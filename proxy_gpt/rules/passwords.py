@@ -17,31 +17,29 @@ _places = threading.Semaphore(AT_ONCE)
 _waiting = set()
 
 
-def digest(password, shortest=1, field="password"):
-    """The salted scrypt hash of a new password of `shortest` to 1024 characters. Raises BadRequest naming the field."""
+def digest(password, shortest=1, field="password", before_hash=None):
+    """The salted scrypt hash of a new password of `shortest` to 1024 characters. Raises BadRequest naming the field.
+
+    `before_hash` is called when the turn has come, and may still refuse by raising an error.
+    """
     if not shortest <= len(password) <= LONGEST:
         raise BadRequest(f"The field '{field}' must have {shortest} to {LONGEST} characters.", field)
     from werkzeug.security import generate_password_hash  # here, since it loads half a web server
 
-    with _turn():
+    with _turn(before_hash):
         return offload.run(generate_password_hash, password, METHOD)
 
 
 def fits(password, password_hash, before_hash=None):
-    """Whether the password belongs to the hash; None stands for nobody's hash and takes as long.
-
-    `before_hash` is called when the turn has come, and may still refuse by raising an error.
-    """
+    """Whether the password belongs to the hash; None stands for nobody's hash and takes as long. `before_hash` is as above."""
     from werkzeug.security import check_password_hash
 
-    with _turn():
-        if before_hash:
-            before_hash()
+    with _turn(before_hash):
         return offload.run(check_password_hash, password_hash or NOBODY, password[: LONGEST + 1])
 
 
 @contextmanager
-def _turn():
+def _turn(before_hash):
     """One of the few places for hashing. Raises Unavailable when too many wait for one."""
     me = object()
     if len(_waiting) >= MOST_WAITING:
@@ -53,6 +51,8 @@ def _turn():
     finally:
         _waiting.discard(me)
     try:
+        if before_hash:
+            before_hash()
         yield
     finally:
         _places.release()

@@ -14,18 +14,21 @@ MOST_NAMED = 1000  # users in one request
 LONGEST_SHOWN = 100  # characters of a name or id that is not there, in the answer
 
 
-def create(username, password, first_name="", last_name="", shortest_password=1):
-    """Make a new user. Raises Conflict when the name is taken, BadRequest for names and passwords that cannot be."""
-    user = prepare(username, password, first_name, last_name, shortest_password)
+def create(username, password, first_name="", last_name="", shortest_password=1, before_hash=None):
+    """Make a new user. Raises Conflict when the name is taken, BadRequest for names and passwords that cannot be.
+
+    `before_hash` is called when nothing but the hash is left to do, and may still refuse by raising an error.
+    """
+    user = prepare(username, password, first_name, last_name, shortest_password, before_hash)
     insert(user)
     return user
 
 
-def prepare(username, password, first_name="", last_name="", shortest_password=1):
+def prepare(username, password, first_name="", last_name="", shortest_password=1, before_hash=None):
     """A new user, checked and hashed, whom `insert` then stores: no transaction need wait for the hash. Raises as `create`."""
     values = _checked_names(username=username, first_name=first_name, last_name=last_name)
     _require_free(values["username_key"], username)  # before the hash, which costs much more
-    return User(password_hash=passwords.digest(password, shortest_password), **values)
+    return User(password_hash=passwords.digest(password, shortest_password, before_hash=before_hash), **values)
 
 
 @connection()
