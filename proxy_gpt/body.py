@@ -1,5 +1,7 @@
 """The body and query of a request: form, multipart or JSON, all read in one way into values by name."""
 import json
+from codecs import BOM_UTF8
+from io import BytesIO
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -34,23 +36,31 @@ def _plain(value):
 
 
 def _body():
-    raw = request.get_data()
+    raw = request.get_data().removeprefix(BOM_UTF8)
     if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
         raise RequestEntityTooLarge
-    if request.mimetype == MULTIPART:
-        return _parts(raw)
     if request.is_json or raw.lstrip()[:1] == b"{":
         return _json(raw) if raw.strip() else {}
+    if raw and request.mimetype == MULTIPART:
+        return _parts(raw)
     if raw and request.mimetype not in ("", FORM, JSON):
         raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
     return _pairs("body", raw)
 
 
 def _parts(raw):
-    """The fields of a multipart body. Werkzeug puts U+FFFD for what is not UTF-8: a surrogate in its place is refused with its field."""
+    parser = request.make_form_data_parser()
+    parser.silent = False  # else what cannot be parsed is an empty form
+    try:
+        _, form, files = parser.parse(BytesIO(raw), MULTIPART, len(raw), request.mimetype_params)
+    except ValueError:
+        raise BadRequest("The multipart body has no boundary, no end, or a bad header in it. Send all of it again.") from None
+    # Werkzeug puts U+FFFD for what is not UTF-8; with a surrogate in its place the field is refused.
     lost = "\ufffd" if raw.decode(errors="replace").encode() == raw else "\udcff"
-    fields = request.form.lists()
-    return {name: Repeated(value.replace("\ufffd", lost) for value in found) for name, found in fields if name is not None}  # parts may have none
+    found = {name: {"filename": file.filename} for name, file in files.items()}  # which no field takes
+    found |= {name: Repeated(value.replace("\ufffd", lost) for value in values) for name, values in form.lists()}
+    found.pop(None, None)  # parts may have no name
+    return found
 
 
 def _json(raw):

@@ -55,7 +55,10 @@ BAD = {
     "true for a name": (b'{"username": true, "password": "x"}', JSON, 400, "username"),
     "a name twice": (b"username=x&username=y&password=x", FORM, 400, "username"),
     "too many fields": (b"a=b&" * 1001 + b"username=x&password=x", FORM, 400, None),
-    "multipart without a boundary": (b"username=x", {"Content-Type": "multipart/form-data"}, 400, "username"),
+    "multipart without a boundary": (b"username=x", {"Content-Type": "multipart/form-data"}, 400, None),
+    "multipart without an end": (part("username", b"x")[:-7], MULTIPART, 400, None),
+    "multipart without parts": (b"username=x", MULTIPART, 400, None),
+    "a file for a name": (part('username"; filename="x.txt', b"x"), MULTIPART, 400, "username"),
     "an unknown type": (b"<username/>", {"Content-Type": "text/xml"}, 415, None),
 }
 
@@ -73,6 +76,7 @@ def test_signing_up_and_in_with_bad_fields(proxy, case, path):
     error = error_of(answer, status)
     assert error["param"] == param
     assert param is None or f"'{param}'" in error["message"]
+    assert ("missing" in error["message"]) == (case in ("nothing", "no password", "no username", "null for a name"))
     assert count(proxy, "users") == before
 
 

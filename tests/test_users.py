@@ -38,7 +38,7 @@ def test_the_cookie_is_secure_behind_https(proxy):
     assert "; Secure" in answer.headers["Set-Cookie"]
 
 
-@pytest.mark.parametrize("body", ["form", "multipart", "json", "json under curl's default type", "query"])
+@pytest.mark.parametrize("body", ["form", "multipart", "json", "json under curl's default type", "json after a BOM", "json as multipart", "query"])
 def test_every_kind_of_body_signs_up(proxy, body):
     fields = {"username": fresh_name(), "password": f"bär {PASSWORD}", "first_name": "bad byte: \ufffd"}
     sent = {
@@ -48,6 +48,8 @@ def test_every_kind_of_body_signs_up(proxy, body):
         "json under curl's default type": {
             "data": json.dumps(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}
         },
+        "json after a BOM": {"data": b"\xef\xbb\xbf" + json.dumps(fields).encode()},
+        "json as multipart": {"data": json.dumps(fields), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
         "query": {"params": fields},
     }[body]  # fmt: skip
     answer = requests.post(f"{proxy.url}/user/signup", timeout=30, **sent)
