@@ -8,7 +8,6 @@ from werkzeug.exceptions import ClientDisconnected
 
 from proxy_gpt.errors import BadRequest, ClientGone, RequestTimeout
 
-LEFT = "The caller left before the end."
 TOOK_NOTHING = "The caller did not take the answer for so long (CLIENT_TIMEOUT) that its connection was closed."
 
 

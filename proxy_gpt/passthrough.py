@@ -3,16 +3,15 @@ import errno
 import json
 
 from proxy_gpt import incoming
-from proxy_gpt.errors import ClientGone, Interrupted, ProxyError, TooLarge, UpstreamRefusedKey
+from proxy_gpt.errors import ClientGone, ProxyError, TooLarge, UpstreamRefusedKey
 from proxy_gpt.eventlog.capture import Capture
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.eventlog.usage import read_model
-from proxy_gpt.upstream.call import Call
+from proxy_gpt.upstream.call import LEFT, Call
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
 PIECE = 64 << 10  # bytes read from the caller at once
 BODYLESS = (204, 304)
-STOPPED = "The proxy stopped before the answer was complete. Send the request again."
 
 
 class CallerDropped(OSError):
@@ -102,18 +101,12 @@ class Exchange(Call):
             yield from self._broken_off(error)
         else:
             yield self._held_back()
-            if not self.gone:
+            if self.ended_by is None:
                 self.all_read = True
                 self.record.settle(Outcome.COMPLETE)
 
     def _held_back(self):
         return b"" if self.stripper is None else self.stripper.end()
-
-    def reason(self, error):
-        """Why the call ended: not by the upstream, where it was we who cut it."""
-        if self.stopped:
-            return Interrupted(STOPPED)
-        return ClientGone("The caller left before the upstream answered.") if self.gone else error
 
     def _broken_off(self, error):
         if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
@@ -147,10 +140,10 @@ class Exchange(Call):
             record.response = self.downloaded.text()
         if self.meter and self._was_let_through():
             record.fill(self.meter.columns(record.model, self.all_read))
-        if self.stopped:
-            record.settle(Outcome.INTERRUPTED, STOPPED)
-        elif self.downloaded or self.gone:
-            record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING if incoming.took_nothing() else incoming.LEFT)
+        if error := self.reason():
+            record.settle(error.outcome, error.message)
+        elif self.downloaded:
+            record.settle(Outcome.CLIENT_GONE, incoming.TOOK_NOTHING if incoming.took_nothing() else LEFT)
 
     def _model(self):
         """The model that the answer names, else the request."""

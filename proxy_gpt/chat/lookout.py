@@ -31,7 +31,7 @@ def look(process):
             subscriber.put(CHANGED)
     answers = {item.message.id: item for item in live.items(process) if item.kind == "prompt"}
     for message_id in _missing(answers, messages.still_there):
-        answers[message_id].stop(Deleted("The chat or message was deleted before the reply was complete.", "id"))
+        answers[message_id].call.cut(Deleted, "The chat or message was deleted before the reply was complete.")
 
 
 def _missing(wanted, find):

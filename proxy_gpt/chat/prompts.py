@@ -7,7 +7,7 @@ import time
 from proxy_gpt import views
 from proxy_gpt.chat.completion import Completion
 from proxy_gpt.chat.context import as_chat_messages
-from proxy_gpt.errors import ClientGone, Interrupted, ProxyError, Unavailable, UpstreamTimeout
+from proxy_gpt.errors import ClientGone, ProxyError, Unavailable, UpstreamTimeout
 from proxy_gpt.eventlog.metering import EXACT, Meter
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.ledger import estimate
@@ -66,7 +66,7 @@ class Prompts:
         while self.streamed and time.monotonic() < deadline:
             pause.wait(0.05)
         for answer in tuple(self.streamed):
-            answer.stop(Interrupted(messages.INTERRUPTED))
+            answer.call.stop()
         deadline = time.monotonic() + 2
         while self.streamed and time.monotonic() < deadline:
             pause.wait(0.05)
@@ -101,7 +101,6 @@ class Answer:
         model = prompts.upstream.model(chat.model)
         self.meter = Meter("/chat/prompt", prompts.gate.prices)
         self.completion = Completion(prompts.upstream, call, model, asked, streamed, self.meter)
-        self.ended_by = None  # the ProxyError for which it was stopped
         self.kept_at = time.monotonic()
         self.deadline = self.kept_at + messages.LONGEST_REPLY
         self.record.model = model
@@ -122,7 +121,7 @@ class Answer:
                     self._show(piece, pieces)
         except BaseException as error:
             self.message.reply = "".join(pieces)
-            error = self._reason(error)
+            error = self.call.reason(error)
             self._end(error)
             raise error
         self.message.reply = "".join(pieces)
@@ -131,11 +130,6 @@ class Answer:
     def progress(self):
         """(model, bytes so far)."""
         return self.record.model, self.completion.bytes
-
-    def stop(self, error):
-        """What has arrived is all there will be, for this reason."""
-        self.ended_by = error
-        self.call.cut()
 
     def _show(self, piece, pieces):
         self.prompts._publish(self.message, piece)
@@ -152,16 +146,6 @@ class Answer:
             messages.keep_piece(self.message)
         except Unavailable as error:  # the end of the message is what counts, and is tried for longer
             logger.warning("A piece of a reply was not written: %s", error.message)
-
-    def _reason(self, error):
-        """What the end of this answer is called: who cut it, else what the upstream did."""
-        if self.ended_by:
-            return self.ended_by
-        if self.call.stopped:
-            return Interrupted(messages.INTERRUPTED)
-        if self.call.gone:
-            return ClientGone("The caller left before the reply was there.")
-        return error
 
     def _end(self, error=None):
         message = self.message

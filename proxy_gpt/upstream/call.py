@@ -3,8 +3,10 @@ import logging
 import os
 import socket
 
-from proxy_gpt.errors import ClientGone
+from proxy_gpt.errors import ClientGone, Interrupted
 
+LEFT = "The caller left before the end."
+STOPPED = "The proxy stopped before the answer was complete. Send the request again."
 logger = logging.getLogger(__name__)
 
 
@@ -17,24 +19,27 @@ class Call:
         self.watch = watch
         self.watched = None if client is None else watch.add(client, self)
         self.socket = None
-        self.gone = False
+        self.ended_by = None  # the class and message of the error for which it was cut; an error itself would make a circle
         self.reached = False  # whether there was a connection to send it on
-        self.stopped = False  # it was not the caller who left
 
     def connected(self, upstream_socket):
-        """Called with the upstream's socket before anything is sent on it. Raises ClientGone when it is already cut."""
+        """Called with the upstream's socket before anything is sent on it. Raises what it is `ended_by`, if it is cut."""
         self.socket = upstream_socket
-        if self.gone:
-            raise ClientGone("The caller left.")
+        if self.ended_by:
+            raise self.reason()
         self.reached = True
 
     def disconnected(self):
         """Called before the upstream's connection is given back: from then on it may serve somebody else's call."""
         self.socket = None
 
-    def cut(self):
+    def reason(self, error=None):
+        """Why the call ended: not by what the upstream did (`error`), where it was we who cut it."""
+        return error if self.ended_by is None else self.ended_by[0](self.ended_by[1])
+
+    def cut(self, kind=ClientGone, message=LEFT):
         """Nobody waits any more: end the upstream's connection, which wakes whoever reads from it."""
-        self.gone = True
+        self.ended_by = self.ended_by or (kind, message)
         if self.socket is not None and self.socket.fileno() >= 0:
             try:
                 # On a descriptor of our own: a TLS socket in use by another greenlet must not be touched itself.
@@ -45,8 +50,7 @@ class Call:
 
     def stop(self):
         """The process ends, and cannot wait for the upstream any longer."""
-        self.stopped = True
-        self.cut()
+        self.cut(Interrupted, STOPPED)
 
     def close(self):
         """The call is over: nothing is left to cut."""
