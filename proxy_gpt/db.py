@@ -1,6 +1,8 @@
 """Opening the database: SQLite or PostgreSQL, pooled with a bound, every wait with a bound."""
+import logging
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import peewee
 import psycopg2
@@ -22,6 +24,7 @@ SQLITE_PRAGMAS = {
     "busy_timeout": WAIT * 1000,
     "foreign_keys": 1,
 }
+logger = logging.getLogger(__name__)
 
 
 def open_database(address):
@@ -72,6 +75,20 @@ def bind(database):
         migrations.bring_up_to_date(database)
 
 
+def leave_one_file(address):
+    """Put into an SQLite file what SQLite keeps beside it, now that its processes are gone: a copy put in its place would get it.
+
+    SQLite does so when the last connection is closed, without waiting for a lock; workers that end together, or are killed, do not.
+    """
+    if is_postgres(address):
+        return
+    try:
+        with closing(sqlite3.connect(f"{Path(address).absolute().as_uri()}?mode=rw", timeout=0, uri=True)) as connection:
+            connection.execute("PRAGMA wal_checkpoint")
+    except sqlite3.Error as error:  # somebody has locked it, or the disk is full: the next start takes what is beside it
+        logger.warning("What SQLite keeps beside its file stays there (%s).", error.sqlite_errorname)
+
+
 @contextmanager
 def _schema_lock(database):
     if isinstance(database, peewee.SqliteDatabase):
@@ -118,13 +135,22 @@ def without_waiting_for_locks():
             proxy.execute_sql(f"PRAGMA busy_timeout = {WAIT * 1000}")
 
 
+def is_damaged(error):
+    """Whether the SQLite file is damaged, or none at all."""
+    return any(getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) for cause in _causes(error))
+
+
 def _is_full(error):
     """Whether a full disk is behind it, if only as the reason why a transaction could not be rolled back either."""
+    return any(
+        isinstance(cause, psycopg2.errors.DiskFull) or getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL for cause in _causes(error)
+    )
+
+
+def _causes(error):
     while error is not None:
-        if isinstance(error, psycopg2.errors.DiskFull) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 @contextmanager

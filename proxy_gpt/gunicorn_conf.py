@@ -7,7 +7,7 @@ import gc  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 
-from proxy_gpt import preflight  # noqa: E402
+from proxy_gpt import db, preflight  # noqa: E402
 from proxy_gpt.app import create_app  # noqa: E402
 from proxy_gpt.config import load, many_workers  # noqa: E402
 from proxy_gpt.errors import SettingError  # noqa: E402
@@ -94,3 +94,8 @@ def worker_exit(server, worker):
     """A worker stops: write down what is left."""
     if getattr(worker, "wsgi", None) is not None:  # else it failed while it started
         worker.wsgi.extensions["proxy"].close()
+
+
+def on_exit(server):
+    """All workers are gone, even those that had to be killed."""
+    db.leave_one_file(settings.database)

@@ -83,8 +83,8 @@ def check_database(address):
     database = db.open_database(address)
     try:
         db.bind(database)
-    except PeeweeException:  # its text may hold the password
-        raise SettingError(cannot_open(address)) from None
+    except PeeweeException as error:  # its text may hold the password
+        raise SettingError(cannot_open(address, error)) from None
     finally:
         database.close_all()  # the workers are forked from here, and must not share a connection
 
@@ -97,12 +97,17 @@ def check_redis(address):
         raise SettingError("REDIS_ADDRESS (or REDIS_URL) has an option behind its question mark that Redis does not know.") from None
 
 
-def cannot_open(address):
-    """The sentence about a database that cannot be used."""
+def cannot_open(address, error):
+    """The sentence about a database that cannot be used, for this error."""
     if db.is_postgres(address):
         return (
             "DB_ADDRESS (or DATABASE_URL): the PostgreSQL database cannot be used, so check the host, the port, the user, the password "
             "and the database's name, that it runs, and that the user may create tables in it."
+        )
+    if db.is_damaged(error):
+        return (
+            f"DB_ADDRESS (or DATABASE_URL): the file {address!r} is damaged, or is no SQLite database, so remove '{address}-wal' and "
+            f"'{address}-shm' if they are there, and put a backup in its place."
         )
     return (
         f"DB_ADDRESS (or DATABASE_URL): the SQLite file {address!r} cannot be used, so check that its folder is there, "

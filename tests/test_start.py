@@ -11,7 +11,7 @@ import requests
 from tests import canary
 from tests.canary import KEY
 from tests.locks import locked
-from tests.server import BIN, Server, eventually, free_port
+from tests.server import BIN, Server, eventually, execute_on_database, free_port
 from tests.test_settings import one_sentence
 from tests.tls_front import TlsFront
 
@@ -59,6 +59,16 @@ def test_a_setting_that_cannot_be_used_stops_the_start_with_one_sentence(tmp_pat
     output = refused(tmp_path, **{name: value})
     assert output.startswith("proxy-gpt: ") and output.endswith("\n")
     assert name in one_sentence(output.strip())
+
+
+def test_a_damaged_sqlite_file_stops_the_start_with_the_advice_to_put_a_backup_in_its_place(tmp_path):
+    damaged, address = tmp_path / "damaged", f"sqlite:///{tmp_path / 'damaged'}"
+    execute_on_database(address, "CREATE TABLE anything (id)")
+    content = bytearray(damaged.read_bytes())
+    content[100] = 0xFF  # the kind of the first page
+    damaged.write_bytes(content)
+    sentence = one_sentence(refused(tmp_path, DB_ADDRESS=address).strip())
+    assert "is damaged" in sentence and f"'{damaged}-wal'" in sentence and "backup" in sentence
 
 
 def test_a_postgresql_that_refuses_the_password_or_the_name_stops_the_start(tmp_path, postgres):

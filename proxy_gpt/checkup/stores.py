@@ -28,8 +28,8 @@ def examine_database(settings, leave_trace):
         with db.connection():
             version = version_of(database)
             more = [*_postgres(settings, database)] if db.is_postgres(address) else [*room(ABOUT, os.path.dirname(os.path.abspath(address)))]
-    except (ProxyError, PeeweeException):  # its text may hold the password
-        yield problem(ABOUT, preflight.cannot_open(address))
+    except (ProxyError, PeeweeException) as error:  # its text may hold the password
+        yield problem(ABOUT, preflight.cannot_open(address, error))
         return
     yield from _tables(version, leave_trace)
     yield from more
