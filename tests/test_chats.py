@@ -41,7 +41,7 @@ def test_a_chat_made_without_a_word_is_general_and_of_the_first_model(alice):
     assert set(chat) == {"id", "name", "model", "system", "user_id", "team_id", "created_at", "updated_at"}
     assert (chat["name"], chat["model"], chat["system"]) == ("general", "gpt-3", "")
     assert (chat["user_id"], chat["team_id"]) == (alice.id, None)
-    assert chat["created_at"].endswith("Z") and chat["updated_at"].endswith("Z")
+    assert chat["created_at"].endswith("Z") and chat["updated_at"] == chat["created_at"]
     assert (read(alice, chat)["chat"], read(alice, chat)["messages"], people_in(chat, alice)) == (chat, [], ["Alice"])
 
 

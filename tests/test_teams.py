@@ -35,6 +35,7 @@ def test_a_team_is_made_with_its_owner_as_the_first_member(newcomer):
     team = create(newcomer, name=" my team ", description=" an awesome\nteam ")
     assert set(team) == {"id", "name", "description", "owner_id", "created_at", "updated_at"}
     assert (team["name"], team["description"], team["owner_id"]) == ("my team", "an awesome\nteam", newcomer.id)
+    assert team["updated_at"] == team["created_at"]
     assert read(newcomer, team) == team and members(newcomer, team) == [newcomer.name]
     other = create(newcomer, name="n" * 30, description="d" * 256)
     assert newcomer.get("/team/index").json() == {"teams": [team, other]}

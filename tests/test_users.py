@@ -27,7 +27,7 @@ def test_signing_up_answers_with_the_token_the_user_and_the_cookie(proxy):
     assert set(body) == {"token", "user"}
     assert set(body["user"]) == {"id", "username", "first_name", "last_name", "created_at", "updated_at"}
     assert (body["user"]["username"], body["user"]["first_name"], body["user"]["last_name"]) == (name, "A", "B")
-    assert body["user"]["created_at"].endswith("Z")
+    assert body["user"]["created_at"].endswith("Z") and body["user"]["updated_at"] == body["user"]["created_at"]
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith(f"sess={body['token']};")
     assert all(part in cookie for part in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=31536000")) and "Secure" not in cookie

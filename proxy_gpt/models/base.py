@@ -31,3 +31,14 @@ class Row(Table):
 
     id = CharField(36, primary_key=True, default=new_id)
     created_at = Moment(default=clock.now)
+
+
+class Changing(Row):
+    """A row that people change, with the time when they last did: at first the one when it was made."""
+
+    updated_at = Moment()
+
+    def __init__(self, *args, **values):
+        super().__init__(*args, **values)
+        if self.updated_at is None:
+            self.updated_at = self.created_at

@@ -1,12 +1,11 @@
 """Chats, who was added to them, and what was said."""
 from peewee import BigIntegerField, BooleanField, CharField, ForeignKeyField, TextField
 
-from proxy_gpt import clock
-from proxy_gpt.models.base import Moment, Row
+from proxy_gpt.models.base import Changing, Row
 from proxy_gpt.models.people import Team, User
 
 
-class Chat(Row):
+class Chat(Changing):
     """A conversation: of its owner, the users added to it, and the members of its team if it has one.
 
     `revision` counts its messages as they end: whoever knows it can tell whether a cache or a stream missed one.
@@ -18,7 +17,6 @@ class Chat(Row):
     user = ForeignKeyField(User, backref="chats", index=False, on_delete="CASCADE")
     team = ForeignKeyField(Team, backref="chats", index=False, null=True, on_delete="CASCADE")
     revision = BigIntegerField(default=0)
-    updated_at = Moment(default=clock.now)
 
     class Meta:
         table_name = "chats"

@@ -1,13 +1,12 @@
 """People, their sessions, and the teams they are in."""
 from peewee import CharField, ForeignKeyField
 
-from proxy_gpt import clock
-from proxy_gpt.models.base import Moment, Row
+from proxy_gpt.models.base import Changing, Moment, Row
 
 LONGEST_KEY = 508  # folding can lengthen a name of 254 characters
 
 
-class User(Row):
+class User(Changing):
     """A person who signed up. Names are taken whatever their case: `username_key` is the folded one."""
 
     username = CharField(254)
@@ -15,7 +14,6 @@ class User(Row):
     password_hash = CharField(255)
     first_name = CharField(254, default="")
     last_name = CharField(254, default="")
-    updated_at = Moment(default=clock.now)
     disabled_at = Moment(null=True)  # since when the operator keeps this user out
     capture = CharField(16, null=True)  # what the event log may keep of this user's requests, where not what it keeps of all
 
@@ -34,13 +32,12 @@ class Session(Row):
         table_name = "sessions"
 
 
-class Team(Row):
+class Team(Changing):
     """People who share chats. The owner is a member like the others."""
 
     name = CharField(30)
     description = CharField(256, default="")
     owner = ForeignKeyField(User, backref="owned_teams", on_delete="CASCADE")
-    updated_at = Moment(default=clock.now)
 
     class Meta:
         table_name = "teams"
