@@ -21,8 +21,8 @@ PAGE = 50
 
 def status(context, parameter, value):
     """The option `--status`: a number, or a class such as 4xx."""
-    if value is not None and not re.fullmatch(r"[1-9](\d\d|[xX]{2})", value):
-        raise click.BadParameter("it must be a number such as 404, or 4xx.")
+    if value is not None and not re.fullmatch(r"[1-5](\d\d|[xX]{2})", value):
+        raise click.BadParameter("it must be a number from 100 to 599 such as 404, or a class such as 4xx.")
     return value
 
 
@@ -66,7 +66,7 @@ def _user_id(user):
 
 @click.command("events")
 @click.option("--limit", type=click.IntRange(1, 10_000), help=f"How many at most.  [default: {PAGE}]")
-@click.option("--before", metavar="ID", default="", help="Only those before the event with this id: the next page.")
+@click.option("--before", type=click.UUID, metavar="ID", help="Only those before the event with this id: the next page.")
 @click.option("--all", "everything", is_flag=True, help="All of them, however many.")
 @click.option("--follow", is_flag=True, help="Go on with those that arrive from now on, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with the bodies.")
@@ -81,7 +81,7 @@ def list_events(filters, limit, before, everything, follow, as_json, as_csv):
     _check(follow, everything, limit, before or filters.since or filters.until, as_json and as_csv)
     arrivals = events.Arrivals(filters) if follow else None
     output = JsonLines() if as_json else Csv() if as_csv else Lines()
-    before = before or first_id(clock.now())  # the event of this very command is not among them
+    before = str(before or first_id(clock.now()))  # the event of this very command is not among them
     with recorded("Watched events arrive." if follow else "Listed events.", filters.user_id):
         pass  # at its beginning: reading may take long, or end by Ctrl-C
     output.begin()
