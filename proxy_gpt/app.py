@@ -4,7 +4,7 @@ import threading
 import time
 
 from flask import Flask, g
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from proxy_gpt import auth, cross_site, db, events, live, upkeep
 from proxy_gpt.aftermath import Aftermath
@@ -15,7 +15,7 @@ from proxy_gpt.cache import MemoryCache, RedisCache
 from proxy_gpt.chat import lookout
 from proxy_gpt.chat.context import Contexts
 from proxy_gpt.chat.prompts import Prompts
-from proxy_gpt.errors import FAULT, ProxyError, place_of
+from proxy_gpt.errors import FAULT, ProxyError, TooLarge, place_of
 from proxy_gpt.eventlog.journal import folder_for
 from proxy_gpt.eventlog.log import EventLog
 from proxy_gpt.ledger.gate import Gate
@@ -111,6 +111,7 @@ def create_app(settings, tally=None):
         app.register_blueprint(group.blueprint)
     app.after_request(events.attach)
     app.register_error_handler(ProxyError, answer_error)
+    app.register_error_handler(RequestEntityTooLarge, answer_too_large)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, answer_bug)
     return app
@@ -122,8 +123,13 @@ def answer_error(error):
     return error.body(), error.status, error.headers
 
 
+def answer_too_large(error):
+    """Flask's own refusal of a body is the same error as that of /v1/*."""
+    return answer_error(TooLarge(f"The body is larger than {FIELDS_BYTES} bytes, or has too many parts. Send less."))
+
+
 def answer_http_error(error):
-    """Errors of Flask's own (no such path, wrong method, body too large) in the shape of all others."""
+    """Errors of Flask's own (no such path, wrong method) in the shape of all others."""
     if error.code is None or error.code < 400:  # a redirect
         return error
     raised = ProxyError(SENTENCES.get(error.code) or error.description)
@@ -136,7 +142,6 @@ def answer_http_error(error):
 SENTENCES = {
     404: "There is no such endpoint. The README lists them all.",
     405: "This endpoint does not answer that method. The Allow header names those it answers.",
-    413: f"The body is larger than {FIELDS_BYTES} bytes, or has too many parts. Send less.",
 }
 
 

@@ -74,7 +74,7 @@ def test_signing_up_and_in_with_bad_fields(proxy, case, path):
     before = count(proxy, "users")
     answer = requests.post(proxy.url + path, data=body, headers=headers, timeout=30)
     error = error_of(answer, status)
-    assert error["param"] == param
+    assert error["param"] == param and (status != 413 or error["code"] == "request_too_large")
     assert param is None or f"'{param}'" in error["message"]
     assert ("missing" in error["message"]) == (case in ("nothing", "no password", "no username", "null for a name"))
     assert count(proxy, "users") == before
