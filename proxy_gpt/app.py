@@ -29,7 +29,7 @@ from proxy_gpt.rules import messages
 from proxy_gpt.upstream.transport import Upstream
 from proxy_gpt.upstream.watch import Watch
 
-FIELDS_BYTES = 1 << 20  # the largest body of our own endpoints; /v1/* streams and has no limit
+FIELDS_BYTES = 1 << 20  # the largest body of our own endpoints; /v1/* streams, up to MAX_UPLOAD_MB
 logger = logging.getLogger(__name__)
 
 
