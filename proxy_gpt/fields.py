@@ -29,9 +29,9 @@ class Text:
         name = next((name for name in (self.name, *self.also) if _only(values, name) is not None), self.name)
         value = _only(values, name)
         if value is None:
-            if self.default is REQUIRED:
+            if self.default is REQUIRED and not any(_only(values, other) for other in self.unless):
                 raise BadRequest(f"The field '{name}' is missing. Send it as text.", name)
-            return self.default
+            return None if self.default is REQUIRED else self.default
         if not isinstance(value, str):
             raise BadRequest(f"The field '{name}' must be text.", name)
         return check_characters(name, value)

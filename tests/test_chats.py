@@ -169,11 +169,16 @@ def test_who_was_added_to_a_team_chat_sees_the_chat_and_not_the_team(alice, bob,
 
 
 @pytest.mark.parametrize("path", ["/chat/user/add", "/chat/user/remove"])
-def test_a_user_who_is_not_there_is_named(alice, chat, path):
+def test_a_user_who_is_not_there_is_named(alice, bob, chat, path):
     for field, value in (("user_id", "user-1"), ("user_id", ""), ("user_id", "Bob"), ("username", "nobody at all")):
         error = error_of(alice.ask(path, chat_id=chat["id"], **{field: value}), 400)
         assert error["param"] == field and f"'{value}'" in error["message"]
     assert error_of(alice.ask(path, chat_id=chat["id"]), 400)["param"] == "user_id"
+    assert error_of(alice.ask(path, chat_id=chat["id"], username=""), 400)["param"] == "user_id"
+    for other in ("user-1", "", alice.id):
+        error = error_of(alice.ask(path, chat_id=chat["id"], user_id=other, username="bob"), 400)
+        assert error["param"] == "user_id" and "'user_id'" in error["message"]
+    assert alice.ask("/chat/user/add", chat_id=chat["id"], user_id=bob.id, username="bob").json() == {}
     assert people_in(chat, alice) == ["Alice", "Bob"]
 
 

@@ -22,7 +22,7 @@ LIMIT = Whole("limit", "How many there are in an answer.", 100, 1, 1000)
 BEFORE = Text("before", "The id of the first message, or last chat, that you have: the page before, or after, it comes.", "")
 PERSON = (
     Text("user_id", "The user's id.", unless=("username",)),
-    Text("username", "The user's name, in place of the id.", None),
+    Text("username", "The user's name, in place of the id or beside it.", None),
 )
 
 
@@ -108,4 +108,4 @@ def remove_user():
 
 def person(form):
     """The one user whom `user_id` or `username` names. Raises BadRequest."""
-    return users.named(**({"username": [form.username]} if form.username else {"user_id": [form.user_id]}))[0]
+    return users.one_named(username=form.username or None, user_id=form.user_id)

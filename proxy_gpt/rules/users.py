@@ -98,6 +98,15 @@ def named(**fields):
     return people
 
 
+def one_named(user_id, username):
+    """The user of this id, of this name, or of both; None leaves one out. Raises BadRequest naming the field."""
+    given = {"user_id": user_id, "username": username}
+    people = named(**{field: [value] for field, value in given.items() if value is not None})
+    if people[0] != people[-1]:
+        raise BadRequest("The fields 'user_id' and 'username' name two users. Send one of the fields.", "user_id")
+    return people[0]
+
+
 @connection()
 def visible(viewer_id, user_id):
     """A user whom the viewer may see: oneself, or somebody who shares a team or chat. Raises NotFound for strangers."""
