@@ -60,6 +60,10 @@ def test_https_is_spoken_with_an_upstream_whose_certificate_is_good(start, secur
     assert eve.get("/v1/thing").content == b"one" + b"two" * 70000
     assert eve.get("/v1/models").status_code == 200
     assert upstream.connections == 1
+    assert eve.post("/v1/files", data=b"one" * 1_000_000).json()["bytes"] == 3_000_000
+    upstream.interrupt(whole(b"Enough.", "text/plain", "413 Too Large"))
+    assert eve.post("/v1/files", data=bytes(32 << 20)).content == b"Enough."
+    assert eventually(lambda: upstream.connections == 0) and len(upstream.questions) == 3  # it never had all of this one
 
 
 @pytest.mark.parametrize(("host", "trusted"), [("127.0.0.1", False), ("elsewhere.example", True)])

@@ -1,6 +1,7 @@
 """/v1/* is verbatim: what the upstream sends is what the caller gets, byte for byte and as it comes; and the other way."""
 import gzip
 import hashlib
+import select
 import threading
 
 import pytest
@@ -259,10 +260,39 @@ def test_an_upstream_that_does_not_answer_in_time_is_a_504(start, upstream):
     assert "upstream_timeout" in answer.text and server.event(answer)["outcome"] == "timeout"
 
 
-def test_an_upstream_that_answers_before_it_has_the_whole_upload_is_heard(sqlite_proxy, dora, upstream):
+def test_an_upstream_that_refuses_an_upload_and_reads_no_more_is_heard_at_once(sqlite_proxy, dora, upstream):
+    speak, never = threading.Event(), threading.Event()
+    upstream.interrupt(speak, whole(b"Enough.", "text/plain", "413 Too Large"), never)
     with Wire(sqlite_proxy) as wire:
-        wire.send(f"POST /v1/files HTTP/1.1\r\nHost: x\r\n{bearer(dora)}\r\nContent-Length: 3\r\n\r\nabc".encode())
-        assert wire.head()[0] == 200
+        wire.send(f"POST /v1/files HTTP/1.1\r\nHost: x\r\n{bearer(dora)}\r\n{CHUNKED}\r\n\r\n".encode())
+        rest = send_until_stuck(wire, chunked(b"GET /v1/hidden HTTP/1.1\r\n\r\n" * 2000))
+        speak.set()
+        status, headers = wire.head()
+        assert (status, wire.body(headers)) == (413, (b"Enough.", True))
+        wire.send(rest + chunked(b""))
+        assert wire.ask("GET", "/v1/models", bearer(dora))[0] == 200
+    assert [question.target for question in upstream.questions] == ["/v1/models"]
+    event = sqlite_proxy.event(dict(headers)["x-proxy-request-id"])
+    assert (event["status"], event["outcome"]) == (413, "complete")
+
+
+def send_until_stuck(wire, data):
+    """Send it again and again until nobody takes more; returns what is missing of the last time."""
+    rest = b""
+    while select.select([], [wire.socket], [], 0.5)[1]:
+        rest = rest or data
+        rest = rest[wire.socket.send(rest) :]
+    return rest
+
+
+@pytest.mark.parametrize("said", [head("100 Continue"), head("103 Early Hints", "Link: </x>"), head("200 OK", "Content-Length: 2") + b"{}"])
+def test_an_upstream_that_says_something_else_meanwhile_gets_the_whole_upload(sqlite_proxy, dora, upstream, said):
+    upstream.interrupt(said)
+    upstream.script(*([] if b"200" in said else [whole(b"{}")]))
+    data = b"0123456789abcdef" * (1 << 16)
+    answer = dora.post("/v1/files", data=data)
+    assert (answer.status_code, answer.content) == (200, b"{}")
+    assert upstream.question().digest.digest() == hashlib.sha256(data).digest()
 
 
 def test_curls_expectation_to_be_told_to_go_on_is_met(sqlite_proxy, dora, upstream):

@@ -1,5 +1,6 @@
 """The upstream's answer, read by llhttp (the parser of Node.js) through httptools: each piece of its body when it arrives."""
 import re
+import ssl
 import time
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -11,20 +12,44 @@ PIECE = 64 << 10  # bytes read at once, at most: what is there is taken, a full 
 LONGEST_HEAD = 256 << 10  # bytes
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # what no reason phrase may hold, RFC 9112 section 4
 BROKEN = (OSError, HttpParserError, HttpParserUpgrade)
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)  # of a socket that does not wait
 
 
 class Answer:
     """The upstream's answer: status, headers, and the pieces of its body. The parser calls what begins with `on_`."""
 
     def __init__(self, connection, method, longest):
-        self.deadline = time.monotonic() + longest
-        self.connection = connection
+        self.connection, self.longest = connection, longest
         self.parser = HttpResponseParser(self)
         self.bodyless = method == "HEAD"
         self.reason, self.pairs = "", []
+        self.asked = False  # whether the upstream has the whole request: else its connection cannot serve another one
         self.begun = self.complete = self.reusable = False
         self.arrived = []
-        self._read_head()
+        self.head_bytes = 0
+
+    def hear(self):
+        """Take what has arrived of the head, while the request is still being sent on a socket that does not wait."""
+        try:
+            if not self.begun:
+                self._receive_head()
+        except NOT_NOW:
+            return
+
+    def is_refusal(self):
+        """Whether it is there and says that the rest of the request is not wanted; with a 2xx the upstream may go on reading."""
+        return self.begun and self.status >= 300
+
+    def read_head(self):
+        """Wait for the head."""
+        now = time.monotonic()
+        self.deadline = now + self.longest
+        while not self.begun:
+            if time.monotonic() > now + self.connection.connections.read_timeout:
+                raise TimeoutError("The head comes too slowly.")
+            self._receive_head()
+        if CONTROL.search(self.reason):
+            raise HttpParserError("The reason phrase has a control character.")
         self.found = {name.lower(): value for name, value in reversed(self.pairs)}
         self.ends_with_connection = not {"content-length", "transfer-encoding"} & self.found.keys()
         self.headers = downstream(self.pairs)
@@ -56,18 +81,12 @@ class Answer:
         """Give the connection back if the answer was read to its end and nothing came after it, else close it."""
         connection, self.connection = self.connection, None
         if connection is not None:
-            connection.release(self.complete and self.reusable)
+            connection.release(self.complete and self.reusable and self.asked)
 
-    def _read_head(self):
-        size, deadline = 0, time.monotonic() + self.connection.connections.read_timeout
-        while not self.begun:
-            if time.monotonic() > deadline:
-                raise TimeoutError("The head comes too slowly.")
-            size += self._receive()
-            if size > LONGEST_HEAD:
-                raise HttpParserError("The head is too long.")
-        if CONTROL.search(self.reason):
-            raise HttpParserError("The reason phrase has a control character.")
+    def _receive_head(self):
+        self.head_bytes += self._receive()
+        if self.head_bytes > LONGEST_HEAD:
+            raise HttpParserError("The head is too long.")
 
     def _receive(self):
         data = self.connection.sock.recv(PIECE)

@@ -46,7 +46,7 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
         super().__init__((host, port), Talk)
         self.tls = tls  # an SSLContext: then it speaks https
         self.questions = []
-        self.scripts = collections.deque()
+        self.scripts, self.interruptions = collections.deque(), collections.deque()
         self.asked = threading.Condition()
         self.connections = 0
         self.start()
@@ -65,11 +65,16 @@ class FakeOpenAI(socketserver.ThreadingTCPServer):
         """Answer the next question with these steps: bytes, seconds to pause, an Event to stall for, HANG_UP or RESET."""
         self.scripts.append(steps)
 
+    def interrupt(self, *steps):
+        """Take these steps between the head and the body of the next question."""
+        self.interruptions.append(steps)
+
     def forget(self):
         """Start afresh."""
         with self.asked:
             self.questions.clear()
             self.scripts.clear()
+            self.interruptions.clear()
 
     def hear(self, question):
         """Remember a question; returns the steps of the answer, or None to answer like OpenAI."""
@@ -143,6 +148,8 @@ class Talk(socketserver.StreamRequestHandler):
         while (line := self.rfile.readline()) not in (b"\r\n", b""):
             name, _, value = line.decode("latin-1").partition(":")
             question.headers.append((name, value.strip()))
+        if self.server.interruptions and not self.play(question, self.server.interruptions.popleft()):
+            return None
         self.read_body(question)
         return question
 
