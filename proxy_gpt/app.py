@@ -5,6 +5,7 @@ import time
 
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import WebsocketMismatch
 
 from proxy_gpt import auth, cross_site, db, events, live, upkeep
 from proxy_gpt.aftermath import Aftermath
@@ -129,10 +130,10 @@ def answer_too_large(error):
 
 
 def answer_http_error(error):
-    """Errors of Flask's own (no such path, wrong method) in the shape of all others."""
+    """Errors of Flask's own (no such path, wrong method) in the shape of all others, and in words of ours."""
     if error.code is None or error.code < 400:  # a redirect
         return error
-    raised = ProxyError(SENTENCES.get(error.code) or error.description)
+    raised = ProxyError(SENTENCES.get(type(error)) or SENTENCES.get(error.code) or error.description)
     raised.status, raised.type = error.code, "invalid_request_error"
     raised.code = error.name.lower().replace(" ", "_")
     raised.headers = {"Allow": ", ".join(sorted(error.valid_methods))} if getattr(error, "valid_methods", None) else {}
@@ -140,6 +141,8 @@ def answer_http_error(error):
 
 
 SENTENCES = {
+    WebsocketMismatch: "This endpoint is no WebSocket. Ask again without the header 'Upgrade'.",
+    400: "This request cannot be read: its header 'Host' is no name of a host, or its body is not what its headers say. Correct it.",
     404: "There is no such endpoint. The README lists them all.",
     405: "This endpoint does not answer that method. The Allow header names those it answers.",
 }

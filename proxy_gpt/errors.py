@@ -45,6 +45,13 @@ class UnsupportedCoding(Malformed):
     status, code = 501, "unsupported_transfer_coding"
 
 
+class WebSocketRefused(Malformed):
+    """A WebSocket below /v1/, such as the Realtime API's, is not passed on."""
+
+    status, code = 501, "websocket_not_supported"
+    headers = {"x-should-retry": "false"}
+
+
 class MethodRefused(ProxyError):
     """A method that must not reach the upstream."""
 

@@ -37,8 +37,11 @@ def test_it_has_all_routes_with_their_methods_and_no_others(served):
     app = described.application()
     routes = {(openapi.path_of(rule), name) for rule in app.url_map.iter_rules() if not rule.websocket for name in openapi.methods_of(rule)}
     assert {(path, method.upper()) for path, method, _ in operations(served.json())} == routes and len(routes) > 30
-    (streams,) = (rule for rule in app.url_map.iter_rules() if rule.websocket)
-    assert "101" in served.json()["paths"][streams.rule]["get"]["responses"]
+    sockets = {openapi.path_of(rule) for rule in app.url_map.iter_rules() if rule.websocket}
+    assert sockets == {"/chat/stream", "/v1/{below}"}
+    for path, status in ("/chat/stream", "101"), ("/v1/{below}", "501"):
+        said = served.json()["paths"][path]["get"]
+        assert status in said["responses"] and "WebSocket" in said["description"]
 
 
 def test_each_operation_says_in_a_sentence_what_it_does_and_each_field_what_it_is(served):

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import KEY
 from tests.fake_openai import HANG_UP, RESET, chunked, head, whole
 from tests.server import error_of, eventually
-from tests.wire import Wire, bearer, seconds_until
+from tests.wire import WEB_SOCKET, Wire, bearer, seconds_until
 
 SSE = "Content-Type: text/event-stream"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -134,6 +134,27 @@ def test_a_caller_without_user_agent_or_encodings_gets_none_added(sqlite_proxy, 
     with Wire(sqlite_proxy) as wire:
         wire.ask("GET", "/v1/models", bearer(dora))
     assert {name.lower() for name, _ in upstream.question().headers} == {"host", "authorization"}
+
+
+@pytest.mark.parametrize(("path", "known", "status", "code"), [
+    ("/v1/realtime?model=gpt-realtime", False, 401, "invalid_api_key"), ("/v1/realtime?model=gpt-realtime", True, 501, "websocket_not_supported"),
+    ("/user/session", True, 400, "bad_request"),
+])  # fmt: skip
+def test_a_web_socket_that_cannot_be_had_is_refused_in_a_sentence(sqlite_proxy, dora, upstream, path, known, status, code):
+    with Wire(sqlite_proxy) as wire:
+        wire.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *([bearer(dora)] if known else ()), *WEB_SOCKET, "", ""]).encode())
+        answered, error = wire.error()
+        assert (answered, error["code"], "WebSocket" in error["message"]) == (status, code, known)
+    event = eventually(lambda: sqlite_proxy.events(endpoint=path.partition("?")[0], status=status))[-1]
+    assert (event["outcome"], event["message"]) == ("refused", error["message"]) and upstream.questions == []
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_a_host_that_is_none_is_refused_in_a_sentence(sqlite_proxy, dora, host):
+    with Wire(sqlite_proxy) as wire:
+        wire.send(f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\n{bearer(dora)}\r\n\r\n".encode())
+        status, error = wire.error()
+        assert status == 400 and "'Host'" in error["message"]
 
 
 def test_a_chunked_upload_stays_chunked_and_whole(sqlite_proxy, dora, upstream):

@@ -4,7 +4,7 @@ import select
 
 import psycopg2
 
-from tests.wire import Wire, bearer
+from tests.wire import WEB_SOCKET, Wire, bearer
 
 
 def test_who_comes_back_on_the_same_connection_while_the_server_stops_is_sent_on_too(start):
@@ -17,9 +17,6 @@ def test_who_comes_back_on_the_same_connection_while_the_server_stops_is_sent_on
             assert wire.chunk().startswith(b"retry: ")
             server.process.terminate()
             assert wire.chunk() == b""
-
-
-WEB_SOCKET = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
 
 
 def test_a_web_socket_is_open_only_when_it_hears_the_chat(start, new_database):

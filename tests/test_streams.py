@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.fake_openai import HANG_UP, answers, chunked, head
 from tests.server import error_of, eventually
 from tests.subscriber import EventSource, WebSocket, web_socket
-from tests.wire import Wire, bearer, seconds_until
+from tests.wire import WEB_SOCKET, Wire, bearer, seconds_until
 
 KINDS = [EventSource, WebSocket]
 HEAD = head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked")
@@ -203,10 +203,9 @@ def test_a_web_socket_is_refused_with_a_code_of_its_own(alice, chat, charlie, to
     assert closed.value.rcvd.code == code and closed.value.rcvd.reason.endswith(".")
 
 
-@pytest.mark.parametrize("missing", ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"])
+@pytest.mark.parametrize("missing", WEB_SOCKET[2:])
 def test_half_a_handshake_is_a_400(alice, chat, proxy, missing):
-    lines = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
-    lines.remove(missing)
+    lines = [line for line in WEB_SOCKET if line != missing]
     with Wire(proxy) as wire:
         status, headers = wire.ask("GET", f"/chat/stream?id={chat}", bearer(alice), *lines)
         assert status == 400 and dict(headers)["content-type"] == "application/json"

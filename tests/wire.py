@@ -3,6 +3,8 @@ import json
 import socket
 import time
 
+WEB_SOCKET = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+
 
 class Wire:
     """A plain connection to a server."""

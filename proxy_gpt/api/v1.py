@@ -15,6 +15,7 @@ from proxy_gpt.errors import (
     UnsupportedCoding,
     UpstreamError,
     UpstreamTimeout,
+    WebSocketRefused,
 )
 from proxy_gpt.eventlog.metering import Meter
 from proxy_gpt.ledger import estimate
@@ -56,12 +57,20 @@ class Everything(BaseConverter):
 def add_rule(state):
     """Every path, and every method, known or not (a Flask route would need a list of them)."""
     state.app.url_map.converters["everything"] = Everything
-    state.app.url_map.add(Rule("/v1/<everything:below>", endpoint="v1.passthrough"))
-    state.app.view_functions["v1.passthrough"] = passthrough
+    for view in (passthrough, web_socket):
+        endpoint = f"v1.{view.__name__}"
+        state.app.url_map.add(Rule("/v1/<everything:below>", endpoint=endpoint, websocket=view is web_socket))
+        state.app.view_functions[endpoint] = view
+
+
+@answers(None)
+def web_socket(below):
+    """A WebSocket, such as the Realtime API's, is refused with 501."""
+    raise WebSocketRefused("WebSockets are not passed on, so the Realtime API cannot be used here. Use an endpoint that answers over HTTP.")
 
 
 @answers(
-    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedCoding, UpstreamError, UpstreamTimeout,
+    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedCoding, WebSocketRefused, UpstreamError, UpstreamTimeout,
     kind="*/*", link=REFERENCE,
 )  # fmt: skip
 def passthrough(below):
