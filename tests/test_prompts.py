@@ -183,8 +183,13 @@ REFUSALS = {
     "no JSON": (whole(b"<html>"), 502, "upstream_truncated", "upstream_truncated"),
     "a JSON list": (whole(b"[]"), 502, "upstream_truncated", "upstream_truncated"),
     "hang up": (HANG_UP, 502, "upstream_unreachable", "upstream_error"),
+    "an error in a 200": (answers.jsonly({"error": {"message": "overloaded", "code": 503}}), 502, "upstream_truncated", "upstream_truncated"),
+    "no choice": (answers.jsonly({"choices": []}), 502, "upstream_truncated", "upstream_truncated"),
     "half an answer": (whole(b'{"choices": []}')[:-5], 502, "upstream_truncated", "upstream_truncated"),
 }  # fmt: skip
+
+
+WORDS = {"upstream 400": "Too long.", "upstream 429": "Slow down.", "an error in a 200": "overloaded"}  # of the upstream
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -193,7 +198,7 @@ def test_a_failing_upstream_keeps_the_prompt_and_says_why(alice, chat, upstream,
     upstream.script(reply, HANG_UP)
     answer = alice.ask("/chat/prompt", id=chat, prompt="hello")
     error = error_of(answer, status)
-    assert error["code"] == code
+    assert error["code"] == code and WORDS.get(case, "") in error["message"]
     assert answer.headers.get("Retry-After") == ("7" if status == 429 else None)
     (message,) = read(alice, chat)
     assert (message["prompt"], message["status"], message["reply"], message["error"]) == ("hello", "failed", "", error["message"])

@@ -113,6 +113,7 @@ FAILURES = {
     "breaks off": (HEAD + piece("half"), HANG_UP),
     "ends without an end": (HEAD + piece("half") + chunked(b""),),
     "sends an error": (HEAD + piece("half") + chunked(b'data: {"error": {"message": "overloaded"}}\n\n', b""),),
+    "sends nothing but its end": (HEAD + chunked(b'data: {"choices": []}\n\ndata: [DONE]\n\n', b""),),
     "sends garbage": (HEAD + piece("half") + chunked(b"data: {half\n\n", b""),),
     "refuses": (answers.error("429 Too Many Requests", "Slow down.", "rate_limit_exceeded"),),
     "hangs up": (HANG_UP,),
@@ -126,7 +127,7 @@ def test_a_reply_that_fails_is_told_and_kept_with_what_had_arrived(alice, chat, 
     assert alice.ask("/chat/prompt", id=chat, prompt="hello", stream="true").status_code == 200
     whole = listener.until_whole()[-1]["message"]
     assert (whole["status"], whole["reply"]) == ("failed", "half" if FAILURES[case][0].__class__ is bytes and b"half" in FAILURES[case][0] else "")
-    assert whole["error"].endswith(".")
+    assert whole["error"].endswith("overloaded." if case == "sends an error" else ".")
     assert alice.get("/chat/read", params={"id": chat}).json()["messages"] == [whole]
     listener.close()
 

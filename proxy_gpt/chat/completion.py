@@ -8,6 +8,7 @@ HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text
 LONGEST = 8 << 20  # bytes of an answer, or of one line of a stream
 ERROR_BYTES = 64 << 10
 DATA, DONE = b"data:", b"[DONE]"
+NO_COMPLETION = "The upstream's answer is not what a chat completion should be."
 
 
 class Completion:
@@ -17,7 +18,7 @@ class Completion:
         self.upstream = upstream
         self.call = call
         self.meter = meter
-        self.refused = self.whole = False
+        self.refused = self.chosen = self.whole = False
         self.raw = json.dumps(_asked(model, chat_messages, stream)).encode()
         meter.told.feed(self.raw)
         self.request_id = ""
@@ -34,7 +35,9 @@ class Completion:
             if answer.header("content-type").startswith(EVENT_STREAM):
                 yield from self._streamed(answer)
             else:
-                yield clean(_content(self._whole(answer), "message"))
+                yield clean(self._content(_choice(self._whole(answer)), "message"))
+            if not self.chosen:
+                raise UpstreamBroke(NO_COMPLETION)
             self.whole = True
         finally:
             self.call.disconnected()
@@ -64,15 +67,20 @@ class Completion:
         for data in _data_lines(self._fed(answer)):
             if data == DONE:
                 return
-            chunk = _parsed(data)
-            if chunk.get("error"):
-                raise UpstreamBroke("The upstream broke off its reply with an error.")
-            ended = ended or bool(_choice(chunk).get("finish_reason"))
-            text = _content(chunk, "delta")
+            choice = _choice(_parsed(data))
+            ended = ended or bool(choice.get("finish_reason"))
+            text = self._content(choice, "delta")
             if text:
                 yield clean(text)
         if not ended:
             raise UpstreamBroke("The upstream broke off in the middle of its reply. Send the prompt again.")
+
+    def _content(self, choice, part):
+        """The text of a choice: in its "message", or in the "delta" of a streamed one."""
+        self.chosen = self.chosen or bool(choice)
+        said = choice.get(part)
+        content = said.get("content") or said.get("refusal") if isinstance(said, dict) else None
+        return content if isinstance(content, str) else ""
 
 
 def _asked(model, chat_messages, stream):
@@ -91,7 +99,7 @@ def refusal(answer):
         raw += piece
         if len(raw) > ERROR_BYTES:
             break
-    return UpstreamRefused(answer.status, _error(raw), {
+    return UpstreamRefused(answer.status, _error(_read(raw)), {
         name: value for name, value in answer.headers if name.lower() in ("retry-after", "retry-after-ms", "x-should-retry")
     })  # fmt: skip
 
@@ -113,32 +121,32 @@ def _data_lines(pieces):
                 yield line[len(DATA) :].strip()
 
 
-def _parsed(raw):
+def _read(raw):
     try:
-        value = json.loads(raw)
+        return json.loads(raw)
     except (ValueError, RecursionError):
-        value = None
+        return None
+
+
+def _parsed(raw):
+    """A completion, or a chunk of one. Raises UpstreamBroke when it is none, with the upstream's words when it is an error."""
+    value = _read(raw)
     if not isinstance(value, dict):
-        raise UpstreamBroke("The upstream's answer is not what a chat completion should be.")
+        raise UpstreamBroke(NO_COMPLETION)
+    if value.get("error"):
+        said = _error(value).get("message") or "it does not say which"
+        raise UpstreamBroke(f"The upstream broke off its reply with an error: {said[:4000].removesuffix('.')}.")
     return value
 
 
-def _content(value, part):
-    """The text of a completion's first choice: in its "message", or in the "delta" of a streamed one."""
-    said = _choice(value).get(part)
-    content = said.get("content") or said.get("refusal") if isinstance(said, dict) else None
-    return content if isinstance(content, str) else ""
-
-
 def _choice(value):
+    """The first choice of a completion, or {}: some chunks, such as the one with the usage, have none."""
     choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     return choice if isinstance(choice, dict) else {}
 
 
-def _error(raw):
-    try:
-        error = json.loads(raw)["error"]
-    except (ValueError, RecursionError, KeyError, TypeError):
-        error = None
-    return error if isinstance(error, dict) else {}
+def _error(value):
+    """What an answer says of its error, as far as it is text."""
+    error = value.get("error") if isinstance(value, dict) else None
+    return {name: clean(said) for name, said in error.items() if isinstance(said, str)} if isinstance(error, dict) else {}
