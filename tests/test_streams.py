@@ -132,6 +132,13 @@ def test_a_reply_that_fails_is_told_and_kept_with_what_had_arrived(alice, chat, 
     listener.close()
 
 
+def test_a_reply_without_an_end_ends_and_what_had_arrived_of_it_is_kept(alice, chat, upstream):
+    upstream.script(HEAD, *[piece("x" * (1 << 20))] * 9, threading.Event())
+    message = alice.ask("/chat/prompt", id=chat, prompt="hello", stream="true").json()["message"]
+    (row,) = eventually(lambda: alice.server.rows("SELECT * FROM messages WHERE id = ? AND status != 'streaming'", message["id"]), within=10)
+    assert (row["status"], len(row["reply"])) == ("failed", 8 << 20) and "longer" in row["error"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_comes_back_gets_the_whole_messages_missed_and_no_other(alice, chat, upstream, kind):
     first = EventSource(alice, chat)

@@ -5,7 +5,7 @@ from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefused, Upst
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "User-Agent": "proxy-gpt"}
-LONGEST = 8 << 20  # bytes of an answer, or of one line of a stream
+LONGEST = 8 << 20  # bytes of an answer, or of one line of a stream; characters of a reply that is streamed
 ERROR_BYTES = 64 << 10
 DATA, DONE = b"data:", b"[DONE]"
 NO_COMPLETION = "The upstream's answer is not what a chat completion should be."
@@ -63,13 +63,16 @@ class Completion:
         return _parsed(raw)
 
     def _streamed(self, answer):
-        ended = False
+        ended, length = False, 0
         for data in _data_lines(self._fed(answer)):
             if data == DONE:
                 return
             choice = _choice(_parsed(data))
             ended = ended or bool(choice.get("finish_reason"))
             text = self._content(choice, "delta")
+            length += len(text)
+            if length > LONGEST:
+                raise UpstreamBroke(f"The upstream's reply is longer than {LONGEST} characters.")
             if text:
                 yield clean(text)
         if not ended:

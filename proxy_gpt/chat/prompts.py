@@ -1,4 +1,5 @@
 """Answering a prompt: written down first, asked upstream, written down again, told to the subscribers."""
+import io
 import json
 import logging
 import threading
@@ -111,34 +112,34 @@ class Answer:
 
     def run(self):
         """Ask, and bring the message to its end. Raises the ProxyError that it ended with."""
-        pieces = []
+        reply = io.StringIO()  # a list of short pieces would take many times as much memory
         try:
             for piece in self.completion.pieces():
-                if not pieces:
+                if not reply.tell():
                     self.record.take_first_byte()
-                pieces.append(piece)
+                reply.write(piece)
                 if self.streamed:
-                    self._show(piece, pieces)
+                    self._show(piece, reply)
         except BaseException as error:
-            self.message.reply = "".join(pieces)
+            self.message.reply = reply.getvalue()
             error = self.call.reason(error)
             self._end(error)
             raise error
-        self.message.reply = "".join(pieces)
+        self.message.reply = reply.getvalue()
         self._end()
 
     def progress(self):
         """(model, bytes so far)."""
         return self.record.model, self.completion.bytes
 
-    def _show(self, piece, pieces):
+    def _show(self, piece, reply):
         self.prompts._publish(self.message, piece)
         now = time.monotonic()
         if now > self.deadline:
             raise UpstreamTimeout("The reply took too long. Send the prompt again.")
         if now > self.kept_at + KEEP_EVERY:
             self.kept_at = now
-            self.message.reply = "".join(pieces)
+            self.message.reply = reply.getvalue()
             self._keep()
 
     def _keep(self):
