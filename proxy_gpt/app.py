@@ -62,7 +62,7 @@ class Proxy:
         self.aftermath.start(self)
         self.reporter = live.Reporter(self)
         self.reporter.start()
-        upkeep.start(self.gate.book.drop_over)
+        upkeep.start(settings, self.gate.book.drop_over)
         lookout.start(self)
 
     def connections(self):

@@ -10,18 +10,24 @@ INTERVAL = 600  # seconds
 logger = logging.getLogger(__name__)
 
 
-def start(*more):
+def start(settings, *more):
     """Do it in the background from now on; several processes may, one of them finds the work."""
-    threading.Thread(target=_run, args=(more,), name="upkeep", daemon=True).start()
+    duties = (sessions.drop_expired,), (messages.fail_forgotten, longest_reply(settings)), *((duty,) for duty in more)
+    threading.Thread(target=_run, args=(duties,), name="upkeep", daemon=True).start()
 
 
-def _run(more):
+def longest_reply(settings):
+    """Seconds after which a prompt's reply cannot be under way any more."""
+    return settings.connect_timeout + settings.upstream_timeout + settings.answer_timeout
+
+
+def _run(duties):
     pause = threading.Event()
     while True:
-        for duty in (sessions.drop_expired, messages.fail_forgotten, *more):
+        for duty, *arguments in duties:
             try:
                 with db.without_waiting_for_locks():
-                    duty()
+                    duty(*arguments)
             except Unavailable as error:  # next time
                 logger.warning("%s was put off: %s", duty.__name__, error.message)
         pause.wait(INTERVAL)

@@ -3,12 +3,17 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
+from proxy_gpt import clock, db
+from proxy_gpt.config import check_database, load
+from proxy_gpt.rules import messages
+from proxy_gpt.upkeep import longest_reply
 from tests.canary import KEY
 from tests.fake_openai import HANG_UP, answers, whole
-from tests.server import error_of, eventually
+from tests.server import error_of, eventually, execute_on_database
 from tests.wire import Wire, bearer
 
 
@@ -240,3 +245,16 @@ def test_a_prompt_in_flight_when_the_process_is_killed_is_failed(start, database
     message = eventually(lambda: [m for m in read(alice, chat) if m["status"] != "streaming"])[0]
     assert message["status"] == "failed" and message["error"]
     assert server.event(message["id"])["outcome"] == "interrupted"
+
+
+def test_a_reply_that_nobody_ended_is_given_up_when_it_cannot_come_any_more(sqlite_proxy, dora):
+    chat = dora.ask("/chat/create").json()["id"]
+    for seconds in (7500, 9000):
+        identity = prompt(dora, chat, f"{seconds} seconds ago", otr="true")["message"]["id"]
+        then = clock.to_text(clock.now() - timedelta(seconds=seconds))
+        execute_on_database(sqlite_proxy.database, "UPDATE messages SET status = 'streaming', created_at = ? WHERE id = ?", then, identity)
+    opened = db.open_database(check_database(sqlite_proxy.database, "the test's database"))
+    db.bind(opened)
+    messages.fail_forgotten(longest_reply(load({"ANSWER_TIMEOUT": "7200"})))
+    opened.close_all()
+    assert [message["status"] for message in read(dora, chat)] == ["streaming", "failed"]

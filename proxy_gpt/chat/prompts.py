@@ -8,7 +8,7 @@ import time
 from proxy_gpt import views
 from proxy_gpt.chat.completion import Completion
 from proxy_gpt.chat.context import as_chat_messages
-from proxy_gpt.errors import ClientGone, ProxyError, Unavailable, UpstreamTimeout
+from proxy_gpt.errors import ClientGone, ProxyError, Unavailable
 from proxy_gpt.eventlog.metering import EXACT, Meter
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.ledger import estimate
@@ -103,7 +103,6 @@ class Answer:
         self.meter = Meter("/chat/prompt", prompts.gate.prices)
         self.completion = Completion(prompts.upstream, call, model, asked, streamed, self.meter)
         self.kept_at = time.monotonic()
-        self.deadline = self.kept_at + messages.LONGEST_REPLY
         self.record.model = model
         if record.caps:
             prompts.gate.admit(record, estimate.of_prompt(model, self.completion.raw, prompts.gate.usual_out))
@@ -135,8 +134,6 @@ class Answer:
     def _show(self, piece, reply):
         self.prompts._publish(self.message, piece)
         now = time.monotonic()
-        if now > self.deadline:
-            raise UpstreamTimeout("The reply took too long. Send the prompt again.")
         if now > self.kept_at + KEEP_EVERY:
             self.kept_at = now
             self.message.reply = reply.getvalue()

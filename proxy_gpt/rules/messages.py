@@ -8,7 +8,7 @@ from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import NotFound
 from proxy_gpt.models import Chat, Message, Status, proxy
 
-LONGEST_REPLY = 3600  # seconds after which a message that still streams belongs to a process that is gone
+SLACK = 60  # seconds in which a prompt is sent upstream, and its end written down
 PAGE = 50  # rows of history read at once
 FEW = 10  # messages read at once to be told, whatever their size
 HISTORY = 4 << 20  # characters of history that are read at once, at the most
@@ -95,9 +95,9 @@ def fail_interrupted(ids):
 
 
 @connection()
-def fail_forgotten():
-    """Messages that have been streaming for longer than any reply takes: their process and its journal are gone."""
-    long_ago = clock.now() - timedelta(seconds=LONGEST_REPLY + 60)
+def fail_forgotten(longest):
+    """Messages that have been streaming for longer than any reply takes, in seconds: their process and its journal are gone."""
+    long_ago = clock.now() - timedelta(seconds=longest + SLACK)
     for message in Message.select().where(Message.status == Status.STREAMING, Message.created_at < long_ago):
         _fail(message)
 
