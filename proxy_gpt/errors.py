@@ -205,7 +205,7 @@ class UpstreamRefused(UpstreamError):
     status = "4XX"  # one of these; each has its own
 
     def __init__(self, status, error, headers):
-        super().__init__(f"The upstream refused the prompt: {error.get('message') or f'status {status}'}"[:4000])
+        super().__init__(f"The upstream refused the prompt: {error.get('message') or f'status {status}.'}"[:4000])
         self.status = status
         self.type = error.get("type") or "invalid_request_error"
         self.code = error.get("code") or "upstream_refused"

@@ -3,12 +3,11 @@ import errno
 import json
 
 from proxy_gpt import incoming
-from proxy_gpt.errors import ClientGone, ProxyError, TooLarge, UpstreamRefusedKey
+from proxy_gpt.errors import ClientGone, ProxyError, TooLarge
 from proxy_gpt.eventlog.capture import Capture
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.eventlog.usage import read_model
 from proxy_gpt.upstream.call import LEFT, Call
-from proxy_gpt.upstream.headers import EVENT_STREAM
 
 PIECE = 64 << 10  # bytes read from the caller at once
 BODYLESS = (204, 304)
@@ -70,14 +69,13 @@ class Exchange(Call):
         return TooLarge(f"The body is larger than {self.most >> 20} MB, the most that this proxy takes (MAX_UPLOAD_MB). Send less.")
 
     def answered(self, answer, method):
-        """Take the upstream's answer. Raises UpstreamRefusedKey for its 401: the caller's own token is good."""
+        """Take the upstream's answer. Raises UpstreamRefusedKey."""
         self.answer = answer
         self.record.upstream_request_id = answer.header("x-request-id")[:254]
-        if answer.status == 401:
-            raise UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
+        answer.require_accepted_key()
         readers = self.meter.answer_readers() if self.meter else ()
         self.downloaded = Capture(answer.header("content-type"), answer.header("content-encoding"), self.limit, *readers)
-        if not answer.header("content-type").startswith(EVENT_STREAM) or answer.header("content-encoding"):
+        if not answer.is_event_stream() or answer.header("content-encoding"):
             self.stripper = None  # an answer that was compressed though nobody asked for that passes as it is
         if method == "HEAD" or answer.status in BODYLESS:
             self.record.settle(Outcome.COMPLETE)
@@ -109,7 +107,7 @@ class Exchange(Call):
         return b"" if self.stripper is None else self.stripper.end()
 
     def _broken_off(self, error):
-        if not self.answer.header("content-type").startswith(EVENT_STREAM) or self.answer.header("content-encoding"):
+        if not self.answer.is_event_stream() or self.answer.header("content-encoding"):
             raise CallerDropped(errno.ECONNRESET, "The upstream broke off.") from error
         yield self._held_back() + error_event(error)
 

@@ -222,13 +222,15 @@ def test_a_caller_who_leaves_in_the_middle_of_an_upload_ends_it(proxy, alice, up
     assert upstream.questions == []  # what it got was never a whole request
 
 
-def test_a_stream_that_breaks_off_ends_with_an_error_event_and_no_done(proxy, alice, upstream):
-    upstream.script(head("200 OK", SSE, CHUNKED) + chunked(b"data: 1\n\n"), HANG_UP)
+@pytest.mark.parametrize("kind", [SSE, SSE.title()])
+def test_a_stream_that_breaks_off_ends_with_an_error_event_and_no_done(proxy, alice, upstream, kind):
+    upstream.script(head("200 OK", kind, CHUNKED, "X-Accel-Buffering: yes") + chunked(b"data: 1\n\n"), HANG_UP)
     answer = alice.post("/v1/chat/completions", data=b"{}")
+    assert answer.headers["X-Accel-Buffering"] == "no"  # and not twice
     assert answer.text.startswith("data: 1\n\n") and "[DONE]" not in answer.text
     assert '"code": "upstream_truncated"' in answer.text and answer.text.endswith("}}\n\n")
     event = proxy.event(answer)
-    assert (event["status"], event["outcome"]) == (200, "upstream_truncated")
+    assert (event["status"], event["outcome"], event["response"]) == (200, "upstream_truncated", "data: 1\n\n")
 
 
 @pytest.mark.parametrize("begun", [

@@ -183,6 +183,8 @@ REFUSALS = {
     "upstream 400": (answers.error("400 Bad Request", "Too long.", "context_length_exceeded"), 400, "context_length_exceeded", "upstream_error"),
     "upstream 429": (answers.error("429 Too Many Requests", "Slow down.", "rate_limit_exceeded", "Retry-After: 7"), 429,
                      "rate_limit_exceeded", "upstream_error"),
+    "upstream 400 without words": (whole(b'{"error": {"message": ["x"], "type": 7, "code": 5}}', "application/json", "400 Bad Request"), 400,
+                                   "upstream_refused", "upstream_error"),
     "upstream 401": (answers.error("401 Unauthorized", "Bad key.", "invalid_api_key"), 502, "upstream_refused_key", "upstream_error"),
     "upstream 500": (answers.error("500 Internal Server Error", "Oh.", "server_error"), 502, "upstream_unreachable", "upstream_error"),
     "no JSON": (whole(b"<html>"), 502, "upstream_truncated", "upstream_truncated"),
@@ -194,7 +196,8 @@ REFUSALS = {
 }  # fmt: skip
 
 
-WORDS = {"upstream 400": "Too long.", "upstream 429": "Slow down.", "an error in a 200": "overloaded"}  # of the upstream
+WORDS = {"upstream 400": "Too long.", "upstream 429": "Slow down.", "upstream 400 without words": "status 400",
+         "an error in a 200": "overloaded"}  # of the upstream
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -203,7 +206,7 @@ def test_a_failing_upstream_keeps_the_prompt_and_says_why(alice, chat, upstream,
     upstream.script(reply, HANG_UP)
     answer = alice.ask("/chat/prompt", id=chat, prompt="hello")
     error = error_of(answer, status)
-    assert error["code"] == code and WORDS.get(case, "") in error["message"]
+    assert isinstance(error["type"], str) and error["code"] == code and WORDS.get(case, "") in error["message"]
     assert answer.headers.get("Retry-After") == ("7" if status == 429 else None)
     (message,) = read(alice, chat)
     assert (message["prompt"], message["status"], message["reply"], message["error"]) == ("hello", "failed", "", error["message"])

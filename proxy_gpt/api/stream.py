@@ -13,6 +13,7 @@ from proxy_gpt.errors import BadRequest, NotFound, PageOfAnotherSite, ProxyError
 from proxy_gpt.fields import Text, Whole, takes
 from proxy_gpt.pubsub.subscriber import CLOSING
 from proxy_gpt.rules import chats, sessions
+from proxy_gpt.upstream.headers import EVENT_STREAM
 
 blueprint = Blueprint("stream", __name__, url_prefix="/chat")
 RETRY = 1000  # milliseconds after which an EventSource comes back
@@ -35,12 +36,12 @@ SPOKEN = (
 
 @blueprint.route("/stream", methods=("GET", "POST"))
 @takes(*FIELDS)
-@answers(views.EVENT, Unauthorized, PageOfAnotherSite, NotFound, TooMany, kind="text/event-stream", security=WAYS_IN)
+@answers(views.EVENT, Unauthorized, PageOfAnotherSite, NotFound, TooMany, kind=EVENT_STREAM, security=WAYS_IN)
 @auth.open_to_everyone  # `subscribe` identifies the caller: here the token may also be a parameter
 def server_sent_events():
     """Subscribe to a chat with an EventSource or `curl -N`."""
     subscription = Subscription("sse", subscribe(), g.event)
-    response = Response(subscription.lines(), content_type="text/event-stream", headers=SSE_HEADERS)
+    response = Response(subscription.lines(), content_type=EVENT_STREAM, headers=SSE_HEADERS)
     response.call_on_close(subscription.close)
     return response
 

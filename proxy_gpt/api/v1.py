@@ -130,8 +130,8 @@ def _include_usage(exchange, sent, body):
 
 
 def _response_headers(answer):
-    if not answer.header("content-type").startswith(headers.EVENT_STREAM):
+    if not answer.is_event_stream():
         return answer.headers
     # An event stream has no length, and nginx in front of us must not buffer it.
-    kept = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
+    kept = [(name, value) for name, value in answer.headers if name.lower() not in ("content-length", "x-accel-buffering")]
     return [*kept, ("X-Accel-Buffering", "no")]

@@ -1,10 +1,10 @@
 """One chat completion of the upstream, read whole or as it is streamed. https://platform.openai.com/docs/api-reference/chat"""
 import json
 
-from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefused, UpstreamRefusedKey
+from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefused
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
-HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "User-Agent": "proxy-gpt"}
+HEADERS = {"Content-Type": "application/json", "Accept": f"application/json, {EVENT_STREAM}", "User-Agent": "proxy-gpt"}
 LONGEST = 8 << 20  # bytes of an answer, or of one line of a stream; characters of a reply that is streamed
 ERROR_BYTES = 64 << 10
 DATA, DONE = b"data:", b"[DONE]"
@@ -32,7 +32,7 @@ class Completion:
             self.refused = answer.status != 200
             if self.refused:
                 raise refusal(answer)
-            if answer.header("content-type").startswith(EVENT_STREAM):
+            if answer.is_event_stream():
                 yield from self._streamed(answer)
             else:
                 yield clean(self._content(_choice(self._whole(answer)), "message"))
@@ -93,8 +93,7 @@ def _asked(model, chat_messages, stream):
 
 def refusal(answer):
     """The error for an answer that is none: the upstream's own 4xx with its words, else that it failed."""
-    if answer.status == 401:
-        return UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
+    answer.require_accepted_key()
     if not 400 <= answer.status < 500:
         return UpstreamError(f"The upstream answered with status {answer.status}. Try again later.")
     raw = b""

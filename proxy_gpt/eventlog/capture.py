@@ -16,7 +16,7 @@ class Capture:
     """
 
     def __init__(self, content_type, encoding, limit, *readers):
-        self.content_type = content_type or ""
+        self.content_type = content_type = (content_type or "").lower()
         self.limit = limit
         self.room = max(limit, HEAD)
         self.size = 0  # bytes on the wire

@@ -5,8 +5,8 @@ import time
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamTimeout
-from proxy_gpt.upstream.headers import downstream
+from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefusedKey, UpstreamTimeout
+from proxy_gpt.upstream.headers import EVENT_STREAM, downstream
 
 PIECE = 64 << 10  # bytes read at once, at most: what is there is taken, a full piece is never waited for
 LONGEST_HEAD = 256 << 10  # bytes
@@ -57,6 +57,15 @@ class Answer:
     def header(self, name, default=""):
         """The value of one of the headers (in lower case) as the upstream sent it."""
         return self.found.get(name, default)
+
+    def is_event_stream(self):
+        """Whether its body is server-sent events."""
+        return self.header("content-type").lower().startswith(EVENT_STREAM)
+
+    def require_accepted_key(self):
+        """Raise UpstreamRefusedKey for a 401: it is about the shared key, for the caller's own token is good."""
+        if self.status == 401:
+            raise UpstreamRefusedKey("The upstream refused the proxy's own key. Tell the operator to check API_KEY.")
 
     def pieces(self):
         """Yield the body's bytes, each piece when it arrives. Raises UpstreamBroke or UpstreamTimeout.
