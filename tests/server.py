@@ -1,25 +1,34 @@
 """The real server in a process of its own, as its users run it."""
 import contextlib
+import functools
 import itertools
 import json
 import os
+import secrets
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
 import requests
 
-from tests import described
+from proxy_gpt import clock, ids
+from proxy_gpt.rules import passwords, sessions, users
+from tests import canary, described
 from tests.canary import PASSWORD
 
 BIN = Path(sys.executable).parent
 OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "LOGIN_", "JOURNAL_", "PASSWORD_",
                 "SIGNUP", "CORS_", "STREAMS_", "METRICS_", "PRICES", "INCLUDE_", "CAPTURE", "RESERVE_")  # fmt: skip
+
+NEW_USER = """INSERT INTO users (id, created_at, updated_at, username, username_key, password_hash, first_name, last_name)
+              VALUES (?, ?, ?, ?, ?, ?, '', '')"""
+NEW_SESSION = "INSERT INTO sessions (id, created_at, expires_at, digest, user_id) VALUES (?, ?, ?, ?, ?)"
 
 
 def free_port():
@@ -120,8 +129,8 @@ class Server:
         return self.rows(f"SELECT * FROM events WHERE {where} ORDER BY id", *wanted.values())
 
     def person(self, name, password=PASSWORD):
-        """Sign somebody up."""
-        return sign_up(self, name, password)
+        """Somebody who has signed up."""
+        return settle(self, name, password)
 
 
 class Pair:
@@ -137,28 +146,41 @@ class Pair:
         return next(self.turn).url
 
     def person(self, name, password=PASSWORD):
-        """Sign somebody up."""
-        return sign_up(self, name, password)
+        """Somebody who has signed up."""
+        return settle(self, name, password)
 
     def __getattr__(self, name):
         return getattr(self.servers[0], name)
 
 
-def sign_up(server, name, password):
+def sign_up(server, name, password=PASSWORD):
     """The Person who signs up there with this name."""
     answer = requests.post(f"{server.url}/user/signup", data={"username": name, "password": password})
     assert answer.status_code == 200, answer.text
-    return Person(server, name, password, answer.json())
+    return Person(server, name, password, answer.json()["user"]["id"], answer.json()["token"])
+
+
+def settle(server, name, password):
+    """The same, who signed up there a moment ago: the rows are put in their tables, since each sign-up hashes for a tenth of a second."""
+    identity, token = ids.new_id(), secrets.token_urlsafe(32)
+    now, later = (clock.to_text(clock.now() + timedelta(days=days)) for days in (0, 30))
+    canary.tokens.add(token)
+    execute_on_database(server.database, NEW_USER, identity, now, now, name, users.key(name), _hash_of(password))
+    execute_on_database(server.database, NEW_SESSION, ids.new_id(), now, later, sessions.digest(token), identity)
+    return Person(server, name, password, identity, token)
+
+
+_hash_of = functools.cache(passwords.digest)
 
 
 class Person(requests.Session):
     """Somebody with a token, who talks to the server."""
 
-    def __init__(self, server, name, password, signed_up):
+    def __init__(self, server, name, password, identity, token):
         super().__init__()
         self.trust_env = False
         self.server, self.name, self.password = server, name, password
-        self.id, self.token = signed_up["user"]["id"], signed_up["token"]
+        self.id, self.token = identity, token
         self.headers.update({"Authorization": f"Bearer {self.token}"})
 
     def request(self, method, url, **more):

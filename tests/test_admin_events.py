@@ -14,7 +14,7 @@ from tests.admin import COMMAND, Admin
 from tests.bench.event_pages import IDS, NUMBERS
 from tests.fake_openai import chunked, head
 from tests.faults.load import Load
-from tests.server import eventually, execute_on_database
+from tests.server import eventually, execute_on_database, sign_up
 
 OLD = 1_750_000_000_000  # milliseconds: the time of what is put in behind the server's back
 FILL = """
@@ -47,7 +47,7 @@ def alice(server):
 @pytest.fixture(scope="module")
 def bob(server, alice):
     """Somebody else, who made five requests, of which one was refused."""
-    bob = server.person("Bob")
+    bob = sign_up(server, "Bob")
     answers = [bob.post("/v1/embeddings", json={"model": "m", "input": f"=1+{number}\x1b[31m"}) for number in range(4)]
     server.event(bob.get("/chat/read?id=%1b[31mnowhere"))
     assert [answer.status_code for answer in answers] == [200] * 4

@@ -10,7 +10,7 @@ import requests
 from tests.admin import Admin
 from tests.conftest import numbers
 from tests.redis_server import RedisServer
-from tests.server import Pair, error_of, eventually
+from tests.server import Pair, error_of, eventually, sign_up
 
 FAILURES, FAILURES_ADDRESS = 2, 6
 LIMITS = {"LOGIN_FAILURES": str(FAILURES), "LOGIN_FAILURES_ADDRESS": str(FAILURES_ADDRESS)}
@@ -29,7 +29,7 @@ def server(request, start, new_database):
 @pytest.fixture
 def eve(server):
     """Somebody whose password is being guessed."""
-    return server.person(f"Eve {next(numbers)}")
+    return sign_up(server, f"Eve {next(numbers)}")
 
 
 @pytest.fixture

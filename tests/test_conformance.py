@@ -14,6 +14,12 @@ NOT_ASKED = ("/v1/{below}", "/chat/stream")  # the upstream's own answers; an an
 OPERATIONS = [(path, method) for path, item in described.document()["paths"].items() if path not in NOT_ASKED for method in item]
 
 
+@pytest.fixture(scope="module", params=["postgres", pytest.param("sqlite", marks=pytest.mark.long)])
+def backend(request):
+    """PostgreSQL is the one that refuses more; what is answered is the same."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def house(start, new_database, backend):
     """A person on a server of these tests' own, and the ids of what is hers."""

@@ -9,6 +9,7 @@ from proxy_gpt.models import Event
 from tests.admin import Admin
 from tests.canary import MARK
 from tests.conftest import numbers
+from tests.server import sign_up
 
 TELLTALE = f"hush-hush-{MARK}"  # in every secret of the tests below
 
@@ -65,7 +66,7 @@ def test_a_refused_request_has_its_row_too(server, eve, upstream, case):
 
 def test_sign_ups_logins_logouts_and_password_changes_have_kinds_of_their_own(server):
     name = f"kind {next(numbers)}"
-    person = server.person(name, password=f"old {MARK}")
+    person = sign_up(server, name, f"old {MARK}")
     wrong = requests.post(f"{server.url}/user/login", data={"username": name, "password": f"wrong {MARK}"}, timeout=5)
     taken = requests.post(f"{server.url}/user/signup", data={"username": name, "password": "x"}, timeout=5)
     refused = person.ask("/user/password/update", old_password=f"wrong {MARK}", new_password=f"new {MARK}")

@@ -12,7 +12,7 @@ from tests.canary import MARK
 from tests.fake_openai import chunked, head
 from tests.fake_openai.answers import CHAT_USAGE
 from tests.locks import locked
-from tests.server import error_of, eventually
+from tests.server import error_of, eventually, sign_up
 from tests.subscriber import EventSource, WebSocket
 
 SSE = head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked")
@@ -30,7 +30,7 @@ def server(start, backend, new_database, redis_address):
 @pytest.fixture(scope="module")
 def eve(server):
     """Somebody who calls, and whose signing up is counted already."""
-    eve = server.person("Eve")
+    eve = sign_up(server, "Eve")
     eventually(lambda: numbers(server).get(("requests_total", "user", "POST", "200")) == 1)
     return eve
 
