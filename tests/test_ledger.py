@@ -89,6 +89,12 @@ def used_before(database, user, day, tokens, money):
     )  # fmt: skip
 
 
+def signs_last(*texts):
+    """How en_US.UTF-8 compares two texts: by their letters and digits, and only then by what stands between them."""
+    one, other = (("".join(filter(str.isalnum, text)), text) for text in texts)
+    return (one > other) - (one < other)
+
+
 def test_what_was_used_takes_the_place_of_what_was_held(ledger, user):
     first = call(Cap(user, DAY, tokens=100, money=50), tokens=60, money=30)
     ledger.reserve(first)
@@ -166,7 +172,7 @@ def test_a_call_that_outlives_its_hold_counts_all_the_same(make, user):
 
 def test_days_and_months_begin_with_what_was_used_before_and_minutes_with_nothing(make, ledger, user):
     used_before(make.database, user, NOW[:DAY], tokens=40, money=4)
-    used_before(make.database, user, f"{NOW[:MONTH]}-00", tokens=30, money=3)  # no day, but of this month on every day
+    used_before(make.database, user, f"{NOW[:MONTH]}-{'02' if NOW[8:DAY] == '01' else '01'}", tokens=30, money=3)  # another day of this month
     used_before(make.database, user, "2024-02-29", tokens=1000, money=100)
     used_before(make.database, user, "2999-01-01", tokens=1000, money=100)
     first = call(*(Cap(user, length, tokens=100) for length in (MINUTE, DAY, MONTH)), tokens=30)
@@ -174,6 +180,16 @@ def test_days_and_months_begin_with_what_was_used_before_and_minutes_with_nothin
     assert ledger.amounts(first.periods()) == [Amounts(1, used, money, 30) for used, money in ((70, 7), (40, 4), (0, 0))]
     with pytest.raises(Exceeded):
         ledger.reserve(call(*first.caps, tokens=1))
+
+
+def test_a_month_is_summed_up_in_a_database_that_puts_signs_behind_letters_and_digits():
+    opened = sqlite3.connect(":memory:")  # in the place of a PostgreSQL with en_US.UTF-8, which not every machine has
+    opened.create_collation("en_US", signs_last)
+    opened.execute("CREATE TABLE usage_days (user_id, day TEXT COLLATE en_US, input_tokens, output_tokens, cost)")
+    for day, tokens in (("2026-10-31", 1000), ("2026-11-01", 1), ("2026-11-24", 10), ("2026-11-30", 100), ("2026-12-01", 1000)):
+        opened.execute("INSERT INTO usage_days VALUES ('alice', ?, ?, 0, 1)", (day, tokens))
+    assert sql.used(opened.execute, "user:alice", "2026-11") == (111, 3)
+    assert sql.used(opened.execute, "user:alice", "2026-11-24") == (10, 1)
 
 
 def test_a_call_that_nothing_was_reserved_for_counts_in_periods_that_have_begun(make, user):

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from proxy_gpt import clock
 from proxy_gpt.errors import Unavailable
-from proxy_gpt.ledger.entries import MINUTE, Amounts, Exceeded, end_of
+from proxy_gpt.ledger.entries import MINUTE, MONTH, Amounts, Exceeded, end_of
 
 MARGIN = timedelta(minutes=10)  # after the longest that a call may take, its hold is nobody's any more
 KEPT = timedelta(hours=2)  # a period that is over stays for calls whose body came slowly
@@ -26,7 +26,7 @@ OPEN = (
     "INSERT INTO limit_periods (subject, period, ends_at, requests, tokens, money, held_tokens, held_money) "
     "VALUES (?, ?, ?, 0, ?, ?, 0, 0) ON CONFLICT DO NOTHING"
 )
-USED = "SELECT SUM(input_tokens) + SUM(output_tokens), SUM(cost) FROM usage_days WHERE {kind}_id = ? AND day >= ? AND day <= ?"
+USED = "SELECT SUM(input_tokens) + SUM(output_tokens), SUM(cost) FROM usage_days WHERE {kind}_id = ? AND day BETWEEN ? AND ?"
 CHANGE = (
     "UPDATE limit_periods SET tokens = tokens + ?, money = money + ?, held_tokens = held_tokens - ?, held_money = held_money - ? "
     "WHERE subject = ? AND period = ?"
@@ -115,7 +115,9 @@ def used(execute, subject, period):
     if len(period) == MINUTE:
         return 0, 0
     kind, _, identity = subject.partition(":")
-    tokens, money = execute(USED.format(kind=kind), (identity, period, f"{period}~")).fetchone()  # "~" is behind all digits
+    # Texts of one shape: between any others a PostgreSQL with a language's order finds nothing, or too much.
+    first, last = (f"{period}-01", f"{period}-31") if len(period) == MONTH else (period, period)
+    tokens, money = execute(USED.format(kind=kind), (identity, first, last)).fetchone()
     return int(tokens or 0), int(money or 0)
 
 
