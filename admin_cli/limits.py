@@ -71,6 +71,7 @@ def set_limit(whom, name, **given):
     said = ", ".join(f"{limit} {TAKEN_AWAY if most is None else plain(limit, most)}" for limit, most in given.items())
     with recorded(f"Limited {title}: {said}.", user_id):
         limits.put(whose, given)
+    _book().begin_anew(whose)
     click.echo(f"The limits of {title} are changed: {said}.")
 
 

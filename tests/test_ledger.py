@@ -31,6 +31,11 @@ class Database:
         with self.sql.transaction() as execute:
             sql.settle(execute, [settlement])
 
+    use_without_limit = settle
+
+    def begin_anew(self, whose):
+        """It need not: the shipper settles all calls, those of people without limits too."""
+
 
 class Redis:
     """A ledger in Redis, which takes from the database what was used before."""
@@ -39,6 +44,10 @@ class Redis:
         self.database = Database(database)
         self.shared = SharedLedger(client, self.database.sql.used, longest_call)
         self.reserve, self.amounts, self.settle = self.shared.reserve, self.shared.amounts, self.shared.settle
+        self.begin_anew = self.shared.begin_anew
+
+    def use_without_limit(self, settlement):
+        """It is not told of that."""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
@@ -198,6 +207,22 @@ def test_a_call_that_nothing_was_reserved_for_counts_in_periods_that_have_begun(
     other = call(cap)
     make().settle(ended(other, tokens=30))
     assert make().amounts(other.periods()) == [Amounts(requests=1, tokens=30, held_tokens=50)]
+
+
+@pytest.mark.parametrize("whose", ["the user", "every-user"])
+def test_what_was_used_while_there_was_no_limit_counts_when_there_is_one_again(make, user, whose):
+    caps = [Cap(user, length, requests=9, tokens=100) for length in (MINUTE, DAY)]
+    over, under_way = call(*caps, tokens=9), call(*caps, tokens=20)
+    for one in (over, under_way):
+        make().reserve(one)
+    make().settle(ended(over, tokens=5))
+    make().use_without_limit(ended(call(*caps), tokens=30))
+    used_before(make.database, user, NOW[:DAY], tokens=35, money=0)
+    make().begin_anew(whose.replace("the user", user))
+    make().reserve(call(*caps, tokens=45))
+    assert make().amounts(under_way.periods())[0] == Amounts(requests=3, tokens=35, held_tokens=65)
+    make().settle(ended(under_way, tokens=20))
+    assert make().amounts(under_way.periods())[0] == Amounts(requests=3, tokens=55, held_tokens=45)
 
 
 def test_processes_that_reserve_at_once_share_out_exactly_what_there_is(make, user):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 
+from tests.admin import Admin
 from tests.fake_openai import answers
 from tests.limited import SOON, ask, body, known_anew, limit, soon_refused
 from tests.server import error_of, eventually
@@ -184,6 +185,23 @@ def test_a_limit_counts_what_was_used_before_it_was_set(proxy, upstream, newcome
     answered(proxy, ask(newcomer, 100))
     limit(proxy, newcomer, tokens_per_month=250)
     assert f"; {USED} tokens used, " in refusal(ask(known_anew(newcomer), 100))
+
+
+def test_what_nothing_was_reserved_for_counts_too(proxy, upstream, newcomer):
+    limit(proxy, newcomer, tokens_per_day=2000)
+    for _ in range(2):
+        upstream.script(answers.jsonly({"model": "claude", "usage": {"input_tokens": 1000, "output_tokens": 500}}))
+        answered(proxy, newcomer.post("/v1/messages", json={"model": "claude", "max_tokens": 500}))
+    assert refusal(ask(newcomer, 100)).startswith("Your limit is 2000 tokens a day; 3000 tokens used, ")
+
+
+def test_a_limit_that_is_set_again_counts_what_was_used_meanwhile(proxy, upstream, newcomer, tmp_path):
+    for most in (1000, None):
+        limit(proxy, newcomer, tokens_per_month=most)
+        answered(proxy, ask(known_anew(newcomer), 100))
+    settings = {name: value for name, value in proxy.environment.items() if name == "REDIS_ADDRESS"}
+    Admin(tmp_path).ok("limit", "user", newcomer.id, "--tokens-per-month", "350", DB_ADDRESS=proxy.database, **settings)
+    assert f"; {2 * USED} tokens used, " in refusal(ask(known_anew(newcomer), 100))
 
 
 def test_a_call_that_the_upstream_refuses_uses_nothing(sqlite_proxy, upstream, somebody):

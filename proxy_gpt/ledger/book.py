@@ -30,6 +30,11 @@ class Book:
         if self.shared:  # what Redis misses because it is away, it takes from those sums when it is back
             self._in_redis(self.shared.settle, settlement)
 
+    def begin_anew(self, whose):
+        """A limit was set. What was used while there was none was settled in the database alone, where everything is."""
+        if self.shared:
+            self._in_redis(self.shared.begin_anew, whose)
+
     def now(self, caps):
         """The Amounts of each cap in its current period. Raises Unavailable."""
         moment = clock.to_text(clock.now())

@@ -17,6 +17,11 @@ class Cap(NamedTuple):
     tokens: int = UNLIMITED
     money: int = UNLIMITED  # in billionths
 
+    @property
+    def is_of_use(self):
+        """Whether it bounds more than requests."""
+        return self.tokens != UNLIMITED or self.money != UNLIMITED
+
 
 class Amounts(NamedTuple):
     """What a subject has used in a period, and what is held for its calls under way."""

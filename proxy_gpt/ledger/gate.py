@@ -25,7 +25,7 @@ class Gate:
         if not caps:
             return
         tokens = money = 0
-        if estimate and any(cap.tokens != UNLIMITED or cap.money != UNLIMITED for cap in caps):
+        if estimate and any(cap.is_of_use for cap in caps):
             tokens = estimate.tokens_in + estimate.tokens_out
             money = self._money(estimate, any(cap.money != UNLIMITED for cap in caps))
         call = Call(record.id, record.timestamp, caps, tokens, money)
@@ -36,8 +36,9 @@ class Gate:
         record.call = call
 
     def settle(self, record):
-        """The event of a call is whole: what was reserved for it is no more."""
-        if record.call is not None and (record.call.tokens or record.call.money):
+        """The event of a call is whole: what it used counts, and what was reserved for it is no more."""
+        call = record.call
+        if call is not None and (call.tokens or call.money or record.usage) and any(cap.is_of_use for cap in call.caps):
             self.book.settle(settling.of(record))
 
     def settle_interrupted(self, ids):

@@ -69,6 +69,11 @@ end
 return {'taken'}
 """
 
+# KEYS: a period. What was used in it is to be asked for again; what is held in it, and its requests, stay.
+CLOSE = """
+if redis.call('HDEL', KEYS[1], 'opened') == 1 then redis.call('HSET', KEYS[1], 'tokens', 0, 'money', 0) end
+"""
+
 # KEYS: era, holds, expiries, each period that the call may belong to. ARGV: id, and the tokens and money that were used, '' for as many
 # as were held.
 SETTLE = GIVE_BACK + """

@@ -22,6 +22,7 @@ class SharedLedger:
         self.lifetime = longest_call + MARGIN
         self.reserve_script = client.register_script(scripts.RESERVE)
         self.settle_script = client.register_script(scripts.SETTLE)
+        self.close_script = client.register_script(scripts.CLOSE)
         self.missed = False  # whether Redis may not know of something that it should
 
     def reserve(self, call):
@@ -39,6 +40,13 @@ class SharedLedger:
     def settle(self, settlement):
         """Put what the call used in the place of what was held for it. Raises RedisError."""
         self._run(self.settle_script, settlement.periods(), [settlement.id, *settlement.amounts("", "")])
+
+    def begin_anew(self, whose):
+        """Take what a subject, or each of `every-user` or `every-team`, used from the sums again: they have what nobody told Redis of."""
+        beginning = f"{whose}|" if ":" in whose else whose.removeprefix("every-") + ":"
+        for key in self.client.scan_iter(f"{PREFIX}{beginning}*", count=1000):
+            if len(key.rpartition("|")[2]) != MINUTE:  # which has no sums
+                self.close_script([key])
 
     def amounts(self, periods):
         """The Amounts of each (subject, period), None where Redis does not know it. Raises RedisError."""
