@@ -6,12 +6,12 @@ usage and nothing else is taken out. All other bytes pass as they came.
 import json
 import re
 
+from proxy_gpt.members import SPACE, members
+
 PATHS = ("/chat/completions", "/completions")  # below /v1
 LONGEST = 1 << 20  # bytes of a request that is looked at: it must be in memory, and longer ones pass as they are
 LONGEST_EVENT = 64 << 10  # bytes: what is longer is no report of usage
 ASK = '"include_usage":true'
-SPACE = re.compile(r"[ \t\r\n]*")
-_decoder = json.JSONDecoder()
 BEFORE_AN_EVENT = re.compile(rb"(?:[\r\n]|:[^\r\n]*[\r\n])+")  # line ends and comments
 END_OF_EVENT = re.compile(rb"(?>\r\n|\n|\r){2}")
 ONLY_USAGE = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -22,12 +22,12 @@ def with_usage(body):
     """The body that also asks for the usage; None when it asks for no stream, or for the usage already, or cannot be read."""
     try:
         text = body.decode()
-        members = _members(text, SPACE.match(text).end())
+        asked = _members(text)
     except (ValueError, RecursionError):
         return None
-    if members.get("stream", (None,))[0] is not True:
+    if asked.get("stream", (None,))[0] is not True:
         return None
-    options, begin, end = members.get("stream_options", (None, None, None))
+    options, begin, end = asked.get("stream_options", (None, None, None))
     if begin is None:
         return _insert(text, text.index("{"), f'"stream_options":{{{ASK}}}')
     if options is None:
@@ -51,25 +51,14 @@ def _insert(text, brace, member):
     return f"{text[: brace + 1]}{member}{comma}{text[brace + 1 :]}".encode()
 
 
-def _members(text, at):
+def _members(text, at=0):
     """The members of the object that begins there, as name: (value, begin, end). Raises ValueError for anything else."""
-    if text[at : at + 1] != "{":
-        raise ValueError("no object")
-    members, at = {}, SPACE.match(text, at + 1).end()
-    while text[at : at + 1] != "}":
-        name, at = _decoder.raw_decode(text, at)
-        at = SPACE.match(text, at).end()
-        if not isinstance(name, str) or text[at : at + 1] != ":" or name in members:  # twice the same: nobody knows which counts
-            raise ValueError("no member")
-        begin = SPACE.match(text, at + 1).end()
-        value, end = _decoder.raw_decode(text, begin)
-        members[name] = value, begin, end
-        at = SPACE.match(text, end).end()
-        if text[at : at + 1] == ",":
-            at = SPACE.match(text, at + 1).end()
-        elif text[at : at + 1] != "}":
-            raise ValueError("no end")
-    return members
+    found = {}
+    for name, *place in members(text, at):
+        if name in found:
+            raise ValueError("twice the same: nobody knows which counts")
+        found[name] = place
+    return found
 
 
 class Stripper:

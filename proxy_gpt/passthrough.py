@@ -5,8 +5,8 @@ import json
 from proxy_gpt import incoming
 from proxy_gpt.errors import ClientGone, ProxyError, TooLarge
 from proxy_gpt.eventlog.capture import Capture
+from proxy_gpt.eventlog.model import read_model
 from proxy_gpt.eventlog.record import Outcome
-from proxy_gpt.eventlog.usage import read_model
 from proxy_gpt.upstream.call import LEFT, Call
 
 PIECE = 64 << 10  # bytes read from the caller at once

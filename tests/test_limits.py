@@ -115,9 +115,27 @@ def test_money_a_month(sqlite_proxy, upstream, somebody):
 
 def test_a_model_without_a_price_is_refused_to_who_has_a_budget_in_money(sqlite_proxy, upstream, somebody):
     limit(sqlite_proxy, somebody, money_per_day=BILLION)
-    error = error_of(somebody.post("/v1/chat/completions", json={"model": "home-made", "messages": []}), 403)
-    assert "'home-made'" in error["message"] and "PRICES" in error["message"] and error["param"] == "model"
+    for spelling in ("home-made", "home\\u002dmade"):
+        error = error_of(somebody.post("/v1/chat/completions", data=f'{{"model": "{spelling}", "messages": []}}'), 403)
+        assert "'home-made'" in error["message"] and "PRICES" in error["message"] and error["param"] == "model"
     assert upstream.questions == [] and somebody.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize("text", [
+    '{"metadata": {"model": "gpt-5-nano"}, "model": "MODEL", "max_tokens": 10}', '{"model": "MODEL", "metadata": {"model": "gpt-5-nano"}}',
+    '{"model": "gpt-5-nano", "messages": [{"content": "\\"}]}"}], "model": "MODEL"}', '{"model": "gpt-5-nano", "mod\\u0065l": "MODEL"}',
+])  # fmt: skip
+def test_the_model_is_what_the_body_itself_names_not_what_is_in_it(sqlite_proxy, upstream, somebody, text):
+    limit(sqlite_proxy, somebody, money_per_day=BILLION)
+    answer = somebody.post("/v1/chat/completions", data=text.replace("MODEL", "zz-ultra"))
+    assert "'zz-ultra'" in error_of(answer, 403)["message"] and upstream.questions == []
+    answered(sqlite_proxy, somebody.post("/v1/chat/completions", data=text.replace("MODEL", "gpt-4o-mini").replace("gpt-5-nano", "run-17")))
+
+
+def test_a_model_that_cannot_be_told_is_taken_to_be_the_dearest(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, money_per_day=BILLION)
+    late = '{"metadata": {"model": "gpt-5-nano"}, "user": "' + "x" * 400_000 + '", "model": "gpt-5-nano"}'
+    assert "may need" in refusal(somebody.post("/v1/chat/completions", data=late))
 
 
 def test_a_team_is_limited_whoever_of_it_calls(proxy, upstream, newcomer, team, bob):

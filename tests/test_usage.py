@@ -130,7 +130,8 @@ def test_without_a_report_the_text_is_estimated(server, eve, upstream, case):
 
 
 def test_a_model_named_behind_long_messages_is_found(server, eve, upstream):
-    body = {"messages": [{"role": "user", "content": "Hello there " * 10_000}], "model": "gpt-4o"}
+    hello = {"role": "user", "content": "Hello there " * 10_000}
+    body = {"metadata": {"model": "run-17"}, "messages": [hello], "model": "gpt-4o", "tools": [{"model": "}"}], "prediction": {"model": "]"}}
     upstream.script(HANG_UP)
     event = server.event(send(eve, "/v1/chat/completions", body))
     assert (event["model"], event["input_tokens"], event["cost"]) == ("gpt-4o", told(body), 2500 * told(body))

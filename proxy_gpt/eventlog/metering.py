@@ -10,7 +10,8 @@
 import re
 
 from proxy_gpt.eventlog import estimate
-from proxy_gpt.eventlog.usage import ModelFinder, UsageFinder
+from proxy_gpt.eventlog.model import ModelFinder
+from proxy_gpt.eventlog.usage import UsageFinder
 
 EXACT, ESTIMATED, UNKNOWN, NOTHING = "exact", "estimated", "unknown", ""
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "seconds")

@@ -1,4 +1,4 @@
-"""Token usage and model, found in a body that streams by, without parsing its chunks as JSON.
+"""Token usage, found in a body that streams by, without parsing its chunks as JSON.
 
 Every usage object is behind the key "usage", in chat completions, responses, embeddings, transcriptions and images alike,
 streamed or not; inside JSON strings the quotes are escaped, so that the key cannot be mistaken for words of the model.
@@ -8,9 +8,6 @@ import json
 import re
 
 USAGE = re.compile(rb'"usage"\s*:\s*\{')
-MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]{1,254})"|name="?model"?\r\n\r\n([^\r\n]{1,254})\r\n')
-MODEL_IN_JSON = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]{1,254})"')  # this alone is found many times as fast
-LONGEST_MODEL = 300  # bytes of a model with its key
 LONGEST = 4096  # bytes of a usage object
 OVERLAP = 64  # bytes kept of a chunk, for a key that is cut by its end
 MOST = 1 << 32  # tokens or seconds of one call; no sum of them comes near what a database's integer holds
@@ -45,22 +42,6 @@ class UsageFinder:
         return {}
 
 
-class ModelFinder:
-    """Finds the model that a request in JSON names, however late: OpenAI's own client sends the messages before it."""
-
-    def __init__(self):
-        self.tail = b""
-        self.model = ""
-
-    def feed(self, chunk):
-        """Look through the next chunk."""
-        if not self.model:
-            text = self.tail + chunk
-            match = MODEL_IN_JSON.search(text)
-            self.model = match[1].decode("utf-8", "replace") if match else ""
-            self.tail = text[-LONGEST_MODEL:]
-
-
 def read_usage(text):
     """The columns for a usage object that `text` begins with; {} when it is not one, or not whole."""
     try:
@@ -76,12 +57,6 @@ def read_usage(text):
     read = {name: int(value) for name, value in columns.items() if value is not None}
     seconds = _count(usage, "seconds")
     return read if seconds is None else {**read, "seconds": seconds}
-
-
-def read_model(text):
-    """The model a body names (JSON, an event stream, or a multipart form), "" when it names none."""
-    match = MODEL.search(text)
-    return (match[1] or match[2]).decode("utf-8", "replace") if match else ""
 
 
 def _count(usage, *names):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from proxy_gpt.eventlog import metering
 from proxy_gpt.eventlog.estimate import tokens
-from proxy_gpt.eventlog.usage import read_model
+from proxy_gpt.eventlog.model import read_model
 
 HEAD = 256 << 10  # bytes of a body, or some more, that are looked at before it goes upstream; the rest of it streams through
 MOST_OUT = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,12})')
@@ -16,7 +16,7 @@ CHOICES = re.compile(rb'"n"\s*:\s*(\d{1,3})')
 
 
 class Estimate(NamedTuple):
-    """What a call may use. `model` is "" where the beginning of the body does not name it."""
+    """What a call may use. `model` is "" where it cannot be told from the beginning of the body."""
 
     model: str = ""
     tokens_in: int = 0
@@ -31,9 +31,9 @@ def of_request(meter, head, length, usual_out):
     if meter.is_text:
         told = meter.told.size * max(length or 0, len(head)) // max(1, len(head))  # the rest is taken to be like the beginning
         silent = metering.EMBEDDINGS.fullmatch(meter.endpoint)
-        return Estimate(read_model(head), tokens(told), 0 if silent else _tokens_out(head, usual_out), length or 0)
+        return Estimate(read_model(head, is_sure=True), tokens(told), 0 if silent else _tokens_out(head, usual_out), length or 0)
     if metering.OTHER.fullmatch(meter.endpoint):
-        return Estimate(read_model(head), 0, _tokens_out(head, usual_out), length or 0)
+        return Estimate(read_model(head, is_sure=True), 0, _tokens_out(head, usual_out), length or 0)
     return Estimate()
 
 
