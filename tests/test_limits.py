@@ -88,6 +88,12 @@ def test_without_a_most_the_setting_is_reserved_for_each_choice(sqlite_proxy, up
     answered(sqlite_proxy, ask(somebody))
 
 
+def test_a_most_without_measure_is_more_than_any_limit_allows(sqlite_proxy, upstream, somebody):
+    limit(sqlite_proxy, somebody, tokens_per_day=1000)
+    asked = body(999_999_999_999, n=999, model="gpt-4-32k")
+    assert "more than the whole of it" in refusal(somebody.post("/v1/chat/completions", data=asked))
+
+
 def test_what_calls_under_way_hold_may_be_free_in_a_second(proxy, upstream, newcomer):
     limit(proxy, newcomer, tokens_per_day=500)
     go_on = threading.Event()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from proxy_gpt.eventlog import metering
 from proxy_gpt.eventlog.estimate import tokens
 from proxy_gpt.eventlog.model import read_model
+from proxy_gpt.eventlog.usage import MOST
 
 HEAD = 256 << 10  # bytes of a body, or some more, that are looked at before it goes upstream; the rest of it streams through
 MOST_OUT = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,12})')
@@ -62,4 +63,4 @@ def _again(taken, pieces):
 
 def _tokens_out(head, usual):
     most = max((int(digits) for digits in MOST_OUT.findall(head)), default=usual)
-    return most * max((int(digits) for digits in CHOICES.findall(head)), default=1)
+    return min(MOST, most * max((int(digits) for digits in CHOICES.findall(head)), default=1))
