@@ -79,7 +79,18 @@ def test_a_request_that_is_larger_than_the_limit_is_not_tried_again(sqlite_proxy
     limit(sqlite_proxy, somebody, tokens_per_minute=199)
     answer = ask(somebody, 100)
     assert "more than the whole of it" in refusal(answer)
-    assert answer.headers["x-should-retry"] == "false" and upstream.questions == []
+    assert answer.headers["x-should-retry"] == "false" and "Retry-After" not in answer.headers and upstream.questions == []
+
+
+@pytest.mark.parametrize(("most", "said"), [
+    ({"requests_per_minute": 0}, "Your limit is 0 requests a minute; 0 requests used. "),
+    ({"tokens_per_day": 0}, "Your limit is 0 tokens a day; 0 tokens used, and this call may need 200 tokens. "),
+])  # fmt: skip
+def test_a_limit_of_nothing_says_that_neither_waiting_nor_asking_for_less_helps(sqlite_proxy, upstream, somebody, most, said):
+    limit(sqlite_proxy, somebody, **most)
+    answer = ask(somebody, 100)
+    assert refusal(answer) == said + "It allows nothing: ask the operator for more."
+    assert answer.headers["x-should-retry"] == "false" and "Retry-After" not in answer.headers and upstream.questions == []
 
 
 def test_without_a_most_the_setting_is_reserved_for_each_choice(sqlite_proxy, upstream, somebody):

@@ -56,7 +56,7 @@ def all_at_once(person, most):
             answer = ask(person, most)
             if answer.status_code == 200:
                 passed.append(answer)
-            elif error_of(answer, 429) and answer.headers["Retry-After"] != "1":  # what is held may be free in a moment
+            elif error_of(answer, 429) and answer.headers.get("Retry-After") != "1":  # what is held may be free in a moment
                 return
 
     threads = [threading.Thread(target=call) for _ in range(CALLERS)]

@@ -50,7 +50,9 @@ def of(exceeded, currency):
     gauges = [gauge for line in zip(exceeded.call.caps, exceeded.amounts, strict=True) for gauge in _gauges(exceeded.call, *line)]
     full = max((gauge for gauge in gauges if gauge.is_full), key=lambda gauge: (gauge.is_too_small, gauge.seconds()))
     seconds = full.seconds()
-    headers = {"Retry-After": str(seconds), **_figures("requests", gauges), **_figures("tokens", gauges)}
+    headers = {**_figures("requests", gauges), **_figures("tokens", gauges)}
+    if not full.is_too_small:
+        headers["Retry-After"] = str(seconds)
     if full.is_too_small or seconds > SOON.total_seconds():
         headers["x-should-retry"] = "false"
     return LimitReached(_sentence(full, seconds, currency), headers, is_budget=full.cap.length != MINUTE)
@@ -88,6 +90,8 @@ def _sentence(gauge, seconds, currency):
 
 
 def _advice(gauge, seconds):
+    if not gauge.most:
+        return "It allows nothing: ask the operator for more."
     if gauge.is_too_small:
         return "That is more than the whole of it: ask for less, for instance by max_tokens, or ask the operator for more."
     if gauge.cap.length == MINUTE or seconds == 1:
