@@ -8,7 +8,7 @@ from proxy_gpt.ledger import standing
 from proxy_gpt.ledger.entries import UNLIMITED, subject
 from proxy_gpt.ledger.standing import NO_LIMIT, plain
 from proxy_gpt.rules import limits, teams, users
-from proxy_gpt.setting_values import check_database
+from proxy_gpt.setting_values import check_database, is_whole
 
 MOST = 10**15  # of requests and tokens
 TAKEN_AWAY = "none"
@@ -31,7 +31,7 @@ class Most(click.ParamType):
         return self._money(value, param, ctx) if self.of_money else self._count(value, param, ctx)
 
     def _count(self, value, param, ctx):
-        if not (value.isascii() and value.isdigit() and int(value[:20]) <= MOST):
+        if not is_whole(value, 0, MOST):
             self.fail(f"{value!r} is not a whole number up to {MOST}, '{TAKEN_AWAY}' or '{NO_LIMIT}'.", param, ctx)
         return int(value)
 

@@ -1,6 +1,8 @@
 """Money: whole billionths within, decimals such as 12.50 to people."""
+import re
 from decimal import Decimal
 
+AMOUNT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
 BILLION = 10**9
 MOST = 10**9 * BILLION  # what a database's integer holds with room to spare
 
@@ -13,10 +15,7 @@ def to_text(billionths):
 
 def from_text(text):
     """The billionths of an amount, from nothing to MOST. Raises ValueError."""
-    try:
-        billionths = Decimal(text) * BILLION
-        if 0 <= billionths <= MOST and billionths == int(billionths):
-            return int(billionths)
-    except ArithmeticError:  # no number, or one without end
-        pass
-    raise ValueError("not an amount of money")
+    billionths = int(Decimal(text) * BILLION) if AMOUNT.fullmatch(text) else None
+    if billionths is None or billionths > MOST:
+        raise ValueError("not an amount of money")
+    return billionths

@@ -87,7 +87,7 @@ def test_what_cannot_be_is_refused(tmp_path, sqlite_proxy, words, named):
 
 
 @pytest.mark.parametrize(("of_money", "values"), [
-    (False, ("1.5", "-1", "9" * 30, "9" * 5000, "²", "٣", "1e3", "")), (True, ("x", "NaN", "-1", "Infinity", "1e99", "1e999999999", "0.0000000001", "")),
+    (False, ("1.5", "-1", "9" * 30, "9" * 5000, "0" * 20 + "9" * 30, "²", "٣", "1e3", "")), (True, ("x", "NaN", "-1", "Infinity", "1e99", "1e999999999", "0.0000000001", "1_000", "٣", " 1", "+1", "1e3", ".", "")),
 ])  # fmt: skip
 def test_only_numbers_within_bounds_are_amounts(of_money, values):
     for value in values:
