@@ -89,9 +89,10 @@ def list_limits(as_json):
         print_table(shown, ("of", "name", *limits.NAMES))
 
 
-def of_user(user_id):
-    """What a user may use, and has used of it, a dictionary for each limit."""
-    return standing.of_user(_book(), user_id)
+def of_user(user_id, team_ids):
+    """What a user may use, and has used of it, a dictionary for each limit; and the same for teams of the user's, by their ids."""
+    book = _book()
+    return standing.of_user(book, user_id), standing.of_teams(book, user_id, team_ids)
 
 
 def sentence(limit):

@@ -37,17 +37,19 @@ def list_users(limit, after, search, as_json):
 @json_option
 @action()
 def show_user(user, as_json):
-    """Show a user, with the teams the user is in."""
+    """Show a user, with the teams the user is in, and the limits of all with what is used of them."""
     user = users.by_id_or_name(user)
-    standing = limits.of_user(user.id)  # before the transaction: the ledger has one of its own
+    user_teams = teams.of(user.id)
+    own, of_teams = limits.of_user(user.id, [team.id for team in user_teams])  # before the transaction: the ledger has one of its own
     with recorded(f"Showed the user '{user.username}'.", user.id):
-        user_teams = teams.of(user.id)
-    shown = {**columns(user, SHOWN), "capture": user.capture or DEFAULT}
+        shown = {**columns(user, SHOWN), "capture": user.capture or DEFAULT}
     if as_json:
-        print_json({**shown, "teams": [{"id": team.id, "name": team.name} for team in user_teams], "limits": standing})
+        print_json({**shown, "teams": [{"id": team.id, "name": team.name, "limits": of_teams[team.id]} for team in user_teams], "limits": own})
         return
     shown["teams"] = ", ".join(f"{team.name} ({team.id})" for team in user_teams)
-    print_fields({**shown, **{limit["limit"]: limits.sentence(limit) for limit in standing}})
+    shown |= {limit["limit"]: limits.sentence(limit) for limit in own}
+    shown |= {f"{limit['limit']} of the team {team_id}": limits.sentence(limit) for team_id, found in of_teams.items() for limit in found}
+    print_fields(shown)
 
 
 @click.command("create")

@@ -95,7 +95,7 @@ def test_teams_are_shown_with_the_user(admin):
         "INSERT INTO team_members (id, team_id, user_id, created_at) SELECT 'm', 't', id, created_at FROM users",
     ):
         execute_on_database(admin.database, statement)
-    assert json.loads(admin.ok("user", "alice", "--json"))["teams"] == [{"id": "t", "name": "red\x1b"}]
+    assert json.loads(admin.ok("user", "alice", "--json"))["teams"] == [{"id": "t", "name": "red\x1b", "limits": []}]
     assert "teams        red\\x1b (t)\n" in admin.ok("user", "alice")
 
 

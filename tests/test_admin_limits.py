@@ -109,7 +109,12 @@ def test_it_is_an_event_that_says_what_was_set(tmp_path, sqlite_proxy, dora):
 
 def test_user_shows_what_the_server_has_counted(start, new_database, redis_address, tmp_path, proxy, upstream, newcomer):
     limit(proxy, newcomer, tokens_per_day=10_000, requests_per_minute=50)
+    team = newcomer.ask("/team/create", name="ours").json()["id"]
+    limit(proxy, f"team:{team}", tokens_per_month=20_000)
     assert proxy.event(ask(known_anew(newcomer), 100))
     settings = {name: value for name, value in proxy.environment.items() if name in ("DB_ADDRESS", "REDIS_ADDRESS")}
-    shown = json.loads(Admin(tmp_path).ok("user", newcomer.id, "--json", **{"DB_ADDRESS": proxy.database, **settings}))["limits"]
-    assert shown[1] == {"limit": "tokens_per_day", "most": 10_000, "used": 92, "held": 0} and shown[0]["used"] <= 1
+    settings["DB_ADDRESS"] = proxy.database
+    shown = json.loads(Admin(tmp_path).ok("user", newcomer.id, "--json", **settings))
+    assert shown["limits"][1] == {"limit": "tokens_per_day", "most": 10_000, "used": 92, "held": 0} and shown["limits"][0]["used"] <= 1
+    assert shown["teams"][0]["limits"] == [{"limit": "tokens_per_month", "most": 20_000, "used": 92, "held": 0}]
+    assert f"tokens per month of the team {team}  92 used of 20000\n" in Admin(tmp_path).ok("user", newcomer.id, **settings)

@@ -25,7 +25,7 @@ def read():
     by, period = form.by or ["day"], (form.since, form.until)
     who, team_id, book = g.caller.user_id, form.team_id, proxy().gate.book
     if team_id:
-        report, limits = usage.of_team(who, team_id, by, *period), standing.of_team(book, who, team_id)
+        report, limits = usage.of_team(who, team_id, by, *period), standing.of_teams(book, who, [team_id])[team_id]
     else:
         report, limits = usage.own(who, by, *period), standing.of_user(book, who)
     return {**views.usage(report, proxy().prices.currency), "limits": limits}

@@ -11,9 +11,10 @@ def of_user(book, user_id):
     return _standing(book, subject("user", user_id), limits.of(user_id).get(None, {}))
 
 
-def of_team(book, user_id, team_id):
-    """A dictionary for each limit that holds for a team of the user's."""
-    return _standing(book, subject("team", team_id), limits.of(user_id, [team_id]).get(team_id, {}))
+def of_teams(book, user_id, team_ids):
+    """The same for teams of the user's, by their ids."""
+    found = limits.of(user_id, team_ids)
+    return {team_id: _standing(book, subject("team", team_id), found.get(team_id, {})) for team_id in team_ids}
 
 
 def plain(name, value):
@@ -25,7 +26,7 @@ def plain(name, value):
 
 def _standing(book, whose, limit):
     caps = limits.caps(whose, limit)
-    amounts = dict(zip([cap.length for cap in caps], book.now(caps), strict=True))
+    amounts = dict(zip([cap.length for cap in caps], book.now(caps) if caps else (), strict=True))
     rows = []
     for name in (name for name in limits.NAMES if name in limit):
         quantity, _, period = name.partition("_per_")
