@@ -6,12 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from proxy_gpt.errors import SettingError
+from proxy_gpt.money import BILLION
 
 OWN = Path(__file__).with_name("prices.toml")
 KINDS = ("input", "cached_input", "output", "minute")
 MOST = 10_000  # of the currency for a million tokens, so that no sum comes near what a database's integer holds
 SNAPSHOT = re.compile(r"(?:-\d{4}(?:-\d\d-\d\d)?)?(?::.*)?", re.DOTALL)  # what may follow a model's name: a date, an owner or a tag
-BILLION, MILLION = 10**9, 10**6
+MILLION = 10**6
 
 
 class Prices:

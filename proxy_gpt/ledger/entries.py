@@ -6,6 +6,8 @@ from typing import NamedTuple
 MINUTE, DAY, MONTH = 16, 10, 7  # characters of an RFC 3339 time that name the period it is in
 LENGTHS = {"minute": MINUTE, "day": DAY, "month": MONTH}
 UNLIMITED = 1 << 62
+MARGIN = timedelta(minutes=10)  # after the longest that a call may take, its hold is nobody's any more
+KEPT = timedelta(hours=2)  # a period that is over stays for calls whose body came slowly
 
 
 class Cap(NamedTuple):

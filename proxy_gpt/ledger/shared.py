@@ -4,12 +4,10 @@ import time
 from redis import RedisError
 
 from proxy_gpt.ledger import scripts
-from proxy_gpt.ledger.entries import MINUTE, Amounts, Exceeded, end_of
+from proxy_gpt.ledger.entries import KEPT, MARGIN, MINUTE, Amounts, Exceeded, end_of
 
 PREFIX = "proxy-gpt:ledger:"
 ERA, HOLDS, EXPIRIES = (PREFIX + name for name in ("era", "holds", "expiries"))
-KEPT = 7200  # seconds: a period that is over stays for calls whose body came slowly
-MARGIN = 600  # seconds after the longest that a call may take, its hold is nobody's any more
 FIELDS = Amounts._fields
 
 
@@ -19,7 +17,7 @@ class SharedLedger:
     def __init__(self, client, used, longest_call):
         self.client = client
         self.used = used
-        self.lifetime = longest_call + MARGIN
+        self.lifetime = longest_call + MARGIN.total_seconds()
         self.reserve_script = client.register_script(scripts.RESERVE)
         self.settle_script = client.register_script(scripts.SETTLE)
         self.close_script = client.register_script(scripts.CLOSE)
@@ -59,7 +57,7 @@ class SharedLedger:
         values = [call.id, now, now + self.lifetime, call.tokens, call.money]
         for cap, (_, period), base in zip(call.caps, call.periods(), used, strict=True):
             base = (0, 0) if cap.length == MINUTE else base
-            values += [int(end_of(period).timestamp()) + KEPT, cap.requests, cap.tokens, cap.money, *base]
+            values += [int((end_of(period) + KEPT).timestamp()), cap.requests, cap.tokens, cap.money, *base]
         return self._run(self.reserve_script, call.periods(), values)
 
     def _run(self, script, periods, values):

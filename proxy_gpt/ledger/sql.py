@@ -10,10 +10,8 @@ from datetime import timedelta
 
 from proxy_gpt import clock
 from proxy_gpt.errors import Unavailable
-from proxy_gpt.ledger.entries import MINUTE, MONTH, Amounts, Exceeded, end_of
+from proxy_gpt.ledger.entries import KEPT, MARGIN, MINUTE, MONTH, Amounts, Exceeded, end_of
 
-MARGIN = timedelta(minutes=10)  # after the longest that a call may take, its hold is nobody's any more
-KEPT = timedelta(hours=2)  # a period that is over stays for calls whose body came slowly
 TRIES = 20  # to take from periods that change between a look and the next
 BATCH = 500  # ids in a statement
 TAKE = (
