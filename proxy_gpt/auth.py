@@ -95,7 +95,7 @@ def caps_for(team_id):
     """The limits that the current request comes under when it is charged to this team (or None), as the ledger's caps."""
     caps = g.caller.caps
     if team_id is not None and team_id not in g.caller.team_ids:  # the chat's team, or one joined a moment ago
-        caps = limits.caps_of(g.caller.user_id, limits.of(g.caller.user_id, [team_id]))
+        caps = limits.caps_of(g.caller.user_id, limits.that_hold(g.caller.user_id, [team_id]))
     return caps.get(team_id) or caps.get(None, ())
 
 
@@ -169,4 +169,4 @@ def _with_caps(digest):
     if found is None:
         return None
     user_id, *_, team_ids = found
-    return *found, limits.caps_of(user_id, limits.of(user_id, team_ids))
+    return *found, limits.caps_of(user_id, limits.that_hold(user_id, team_ids))

@@ -33,7 +33,7 @@ def chat(people):
 
 
 def limits_of_a_caller(people, chat):
-    limits.of(people[0].id, [chat.team_id])
+    limits.that_hold(people[0].id, [chat.team_id])
 
 
 def session(people, chat):

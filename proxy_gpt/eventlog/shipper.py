@@ -83,7 +83,7 @@ class Shipper:
                 if cursor.rowcount == 1:
                     new.append(row)
             rollup.add(cursor, new)
-            sql.settle(executor(self.database), settling.of_rows(new, COLUMNS))
+            sql.settle(executor(self.database), settling.settlements_of_rows(new, COLUMNS))
 
     def _statement(self):
         sql, _ = Event.insert(dict.fromkeys((*COLUMNS, "stored_at"))).on_conflict_ignore().sql()

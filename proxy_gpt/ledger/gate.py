@@ -24,40 +24,43 @@ class Gate:
         caps = record.caps if estimate else _requests_alone(record.caps)
         if not caps:
             return
-        tokens = money = 0
-        if estimate and any(cap.is_of_use for cap in caps):
-            tokens = estimate.tokens_in + estimate.tokens_out
-            money = self._money(estimate, any(cap.money != UNLIMITED for cap in caps))
-        call = Call(record.id, record.timestamp, caps, tokens, money)
+        if any(cap.money != UNLIMITED for cap in caps):
+            self._require_price(estimate.model)
+        use = self._use(estimate) if any(cap.is_of_use for cap in caps) else (0, 0)
+        call = Call(record.id, record.timestamp, caps, *use)
         try:
             self.book.reserve(call)
         except Exceeded as exceeded:
-            raise refusal.of(exceeded, self.prices.currency) from None
+            raise refusal.limit_reached(exceeded, self.prices.currency) from None
         record.call = call
 
     def settle(self, record):
         """The event of a call is whole: what it used counts, and what was reserved for it is no more."""
         call = record.call
-        if call is not None and (call.tokens or call.money or record.usage) and any(cap.is_of_use for cap in call.caps):
-            self.book.settle(settling.of(record))
+        if call is not None and (call.tokens or call.money or record.usage and any(cap.is_of_use for cap in call.caps)):
+            self.book.settle(settling.settlement_of(record))
 
     def settle_interrupted(self, ids):
         """The events of calls whose process died are in the database. Raises Unavailable."""
         if self.book.shared:
-            for settlement in settling.of_events(ids):
+            for settlement in settling.settlements_of_events(ids):
                 self.book.settle(settlement)
 
-    def _money(self, estimate, is_limited):
+    def _require_price(self, model):
+        if model and not self.prices.knows(model):
+            raise Forbidden(NO_PRICE.format(model[:100]), "model")
+
+    def _use(self, estimate):
+        """(tokens, money) that a call may use. The money is that of whatever the model is billed by."""
+        told, said = estimate.tokens_in, estimate.tokens_out
         if not estimate.model:  # it is named too far behind, or not at all
-            return self.prices.dearest(estimate.tokens_in, estimate.tokens_out)
-        if is_limited and not self.prices.knows(estimate.model):
-            raise Forbidden(NO_PRICE.format(estimate.model[:100]), "model")
-        costs = (
-            self.prices.cost(estimate.model, estimate.tokens_in, estimate.tokens_out),
-            self.prices.cost(estimate.model, estimate.tokens_in),  # what it gives out is not paid by tokens
-            self.prices.cost(estimate.model, seconds=max(60, estimate.size / SECOND)),
-        )
-        return next((cost for cost in costs if cost is not None), 0)
+            return told + said, self.prices.dearest(told, said)
+        cost = self.prices.cost(estimate.model, told, said)
+        if cost is None:  # what it gives out is not paid by tokens
+            cost = self.prices.cost(estimate.model, told)
+        if cost is None:
+            cost = self.prices.cost(estimate.model, seconds=max(60, estimate.size / SECOND))
+        return told + said, cost or 0
 
 
 def _requests_alone(caps):

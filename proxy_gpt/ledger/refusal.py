@@ -45,7 +45,7 @@ class Gauge(NamedTuple):
         return max(1, ceil((end_of(self.period) - clock.now()).total_seconds()))
 
 
-def of(exceeded, currency):
+def limit_reached(exceeded, currency):
     """The LimitReached for a call that was refused."""
     gauges = [gauge for line in zip(exceeded.call.caps, exceeded.amounts, strict=True) for gauge in _gauges(exceeded.call, *line)]
     full = max((gauge for gauge in gauges if gauge.is_full), key=lambda gauge: (gauge.is_too_small, gauge.seconds()))

@@ -1,4 +1,8 @@
-"""How an event tells what its call used: of a record when the call ends, of rows when the shipper takes them to the database."""
+"""How an event tells what its call used.
+
+Redis is told of a record when its call ends, by `Gate.settle`. The database settles rows when the shipper inserts them, by
+`sql.settle`: those of everybody, in the transaction that sums them up.
+"""
 from operator import attrgetter, itemgetter
 
 from proxy_gpt import clock
@@ -12,26 +16,26 @@ BATCH = 500  # ids in a query
 _values = attrgetter(*FIELDS)
 
 
-def of(record):
+def settlement_of(record):
     """The Settlement of a record that is whole."""
     return _settlement(*_values(record))
 
 
-def of_rows(rows, columns):
+def settlements_of_rows(rows, columns):
     """The Settlements of event rows with these columns; events of nobody settle nothing."""
     values, user = itemgetter(*map(columns.index, FIELDS)), columns.index("user_id")
     return (_settlement(*values(row)) for row in rows if row[user])
 
 
 @connection()
-def of_events(ids):
+def settlements_of_events(ids):
     """The Settlements of events in the table."""
     found = []
     for start in range(0, len(ids), BATCH):
         found.extend(Event.select().where(Event.id.in_(ids[start : start + BATCH]), Event.user_id.is_null(False)))
     for event in found:
         event.timestamp = clock.to_text(event.timestamp)
-    return [of(event) for event in found]
+    return [settlement_of(event) for event in found]
 
 
 def _settlement(identity, timestamp, user_id, team_id, usage, tokens_in, tokens_out, cost):

@@ -8,12 +8,12 @@ NO_LIMIT = "unlimited"
 
 def of_user(book, user_id):
     """A dictionary for each limit that holds for a user."""
-    return _standing(book, subject("user", user_id), limits.of(user_id).get(None, {}))
+    return _standing(book, subject("user", user_id), limits.that_hold(user_id).get(None, {}))
 
 
 def of_teams(book, user_id, team_ids):
     """The same for teams of the user's, by their ids."""
-    found = limits.of(user_id, team_ids)
+    found = limits.that_hold(user_id, team_ids)
     return {team_id: _standing(book, subject("team", team_id), found.get(team_id, {})) for team_id in team_ids}
 
 

@@ -34,7 +34,7 @@ def everything():
 
 
 @connection()
-def of(user_id, team_ids=()):
+def that_hold(user_id, team_ids=()):
     """What holds for a user, under None, and for teams, under their ids: {name: most}, where there is anything at all."""
     owners = {None: ("user", user_id), **{team_id: ("team", team_id) for team_id in team_ids}}
     asked = [*EVERY.values(), *(subject(*owner) for owner in owners.values())]
@@ -48,7 +48,7 @@ def of(user_id, team_ids=()):
 
 
 def caps_of(user_id, limits):
-    """The Caps of `of` for calls that are charged to a team, by its id, with the user's own; alone under None. All lock them in this order."""
+    """The Caps of `that_hold` for calls that are charged to a team, by its id, with the user's own; alone under None. All lock them in this order."""
     own = caps(subject("user", user_id), limits.get(None, {}))
     teams = {key: tuple(sorted((*own, *caps(subject("team", key), limit)))) for key, limit in limits.items() if key is not None}
     return {None: own, **teams} if limits else {}
