@@ -8,6 +8,7 @@ import gevent
 from flask import current_app, g, request
 
 from proxy_gpt import clock, cross_site, db
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import PageOfAnotherSite, Unauthorized, Unavailable
 from proxy_gpt.rules import limits, sessions, teams, users
 
@@ -57,7 +58,7 @@ def identify(parameter=None):
     token = token or parameter
     if not token:
         raise Unauthorized("There is no token in this request. Send 'Authorization: Bearer TOKEN' with the token from /user/login.")
-    caller = current_app.extensions["proxy"].callers.find(sessions.digest(token))
+    caller = proxy().callers.find(sessions.digest(token))
     if caller is None or (username is not None and users.key(username) != caller.username_key):
         raise Unauthorized("The token is wrong or has expired. Log in again at /user/login for a new one.")
     return caller

@@ -9,8 +9,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from proxy_gpt import incoming
 from proxy_gpt.characters import NOT_UTF8
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import BadRequest, UnsupportedType
-from proxy_gpt.events import keep_fields, proxy
+from proxy_gpt.events import keep_fields
 
 MOST_FIELDS = 1000
 FORM, MULTIPART, JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import current_app, request
 
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import PageOfAnotherSite
 
 REFUSED = (
@@ -24,7 +25,7 @@ def is_own_page(links=True):
     `links` says whether a link on a page of another site may lead here, as to any page.
     """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    if origin is not None and origin in current_app.extensions["proxy"].settings.cors_origins:
+    if origin is not None and origin in proxy().settings.cors_origins:
         return True
     if site is None:
         return origin is None or _host(origin) == request.host.lower()

@@ -3,10 +3,11 @@ import functools
 import json
 from urllib.parse import unquote_plus
 
-from flask import current_app, g, request
+from flask import g, request
 
 from proxy_gpt import incoming
 from proxy_gpt.client_ip import client_ip
+from proxy_gpt.current import proxy
 from proxy_gpt.eventlog.record import Outcome, Record
 
 SECRET = ("password", "old_password", "new_password", "token")
@@ -96,8 +97,3 @@ def hide_secrets(query):
 def _hide_secret(part):
     name, equals, _ = part.partition("=")
     return f"{name}={HIDDEN}" if equals and unquote_plus(name).strip().lower() in SECRET else part
-
-
-def proxy():
-    """What this process has opened: see `app.Proxy`."""
-    return current_app.extensions["proxy"]

@@ -6,7 +6,7 @@ from flask import Blueprint, g
 from proxy_gpt import fields, views
 from proxy_gpt.answers import answers
 from proxy_gpt.errors import Forbidden, NotFound
-from proxy_gpt.events import proxy
+from proxy_gpt.current import proxy
 from proxy_gpt.fields import Text, Whole, takes
 from proxy_gpt.pubsub.subscriber import CHANGED
 from proxy_gpt.rules import chats, messages, names, teams, users

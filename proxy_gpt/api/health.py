@@ -5,10 +5,11 @@ is refused or not ready leaves one, of the kind `probe`.
 """
 import hmac
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
 from proxy_gpt import auth, events
 from proxy_gpt.answers import answers
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import Forbidden, NotReady, Unauthorized
 from proxy_gpt.metrics import exposition
 from proxy_gpt.preflight import is_loopback
@@ -34,7 +35,7 @@ def healthz():
 @answers({"status": {**TEXT, "enum": ["ready", "degraded"]}, "checks": {"type": "object", "additionalProperties": TEXT}}, NotReady)
 def readyz():
     """Whether requests should be sent here. Raises NotReady, naming the first thing that is missing as `param`."""
-    states = current_app.extensions["proxy"].readiness.look()
+    states = proxy().readiness.look()
     gone = missing(states)
     if gone:
         raise NotReady(f"The proxy is not ready: {', '.join(words for _, words in gone)}.", gone[0][0])
@@ -47,7 +48,7 @@ def readyz():
 @answers(TEXT, Unauthorized, Forbidden, kind="text/plain", security=("", "bearer"))
 def metrics():
     """The numbers of all workers of this server, in the text that Prometheus reads."""
-    process = current_app.extensions["proxy"]
+    process = proxy()
     require_scraper(process.settings.metrics_token)
     text, content_type = exposition.text(process, request.headers.get("Accept"))
     return Response(text, content_type=content_type)

@@ -1,11 +1,12 @@
 """/chat/prompt: a question to the chat, answered at once, over the chat's stream, or (off the record) not at all."""
-from flask import Blueprint, current_app, g, request
+from flask import Blueprint, g, request
 
 from proxy_gpt import fields, views
 from proxy_gpt.answers import answers
 from proxy_gpt.api.chat import ID
 from proxy_gpt.auth import caps_for, charged_team
 from proxy_gpt.chat import context
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import BadRequest, Forbidden, LimitReached, NotFound, UpstreamError, UpstreamRefused, UpstreamTimeout
 from proxy_gpt.fields import Flag, Text, Whole, takes
 from proxy_gpt.rules import chats
@@ -34,16 +35,16 @@ def prompt():
 
 
 def _send(chat, text, count, stream, otr):
-    proxy = current_app.extensions["proxy"]
+    prompts = proxy().prompts
     g.event.team_id = chat.team_id or charged_team()
     g.event.caps = caps_for(g.event.team_id)
     asked = (g.event, chat, g.caller.user_id, text)
     if otr:
-        return proxy.prompts.note(*asked)
+        return prompts.note(*asked)
     if stream:
-        return proxy.prompts.ask_streamed(*asked, count)
-    call = Call(proxy.watch, request.environ.get("gunicorn.socket"))
+        return prompts.ask_streamed(*asked, count)
+    call = Call(proxy().watch, request.environ.get("gunicorn.socket"))
     try:
-        return proxy.prompts.ask(*asked, count, call)
+        return prompts.ask(*asked, count, call)
     finally:
         call.close()

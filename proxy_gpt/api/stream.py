@@ -1,7 +1,7 @@
 """/chat/stream: a chat's messages as they come, over server-sent events or a WebSocket."""
 import socket
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 from simple_websocket import ConnectionClosed
 
 from proxy_gpt import auth, fields, views
@@ -9,6 +9,7 @@ from proxy_gpt.answers import answers
 from proxy_gpt.api import websocket
 from proxy_gpt.api.chat import ID
 from proxy_gpt.chat.stream import Stream
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import BadRequest, NotFound, PageOfAnotherSite, ProxyError, TooMany, Unauthorized
 from proxy_gpt.fields import Text, Whole, takes
 from proxy_gpt.pubsub.subscriber import CLOSING
@@ -82,7 +83,6 @@ def subscribe():
     caller = g.caller = auth.identify(form.token)
     g.event.of(caller.user_id, caller.capture)
     chat = chats.seen_by(caller.user_id, form.id)
-    proxy = current_app.extensions["proxy"]
 
     def still_allowed():
         if sessions.find(caller.digest) is None:
@@ -90,15 +90,15 @@ def subscribe():
         chats.seen_by(caller.user_id, chat.id)
 
     heard = chat.revision if form.last_event_id is None else form.last_event_id
-    require_place(proxy, caller.user_id)
+    require_place(caller.user_id)
     # An id beyond the chat's is of another chat, or of this one before a backup was restored: it would hide what is said next.
-    return Stream(proxy.hub, chat, caller, min(heard, chat.revision), still_allowed)
+    return Stream(proxy().hub, chat, caller, min(heard, chat.revision), still_allowed)
 
 
-def require_place(proxy, user_id):
+def require_place(user_id):
     """Raise TooMany when the user has as many streams open as one may have."""
-    most = proxy.settings.streams_per_user
-    if len(proxy.hub.of(user_id)) >= most:
+    most = proxy().settings.streams_per_user
+    if len(proxy().hub.of(user_id)) >= most:
         raise TooMany(f"You have {most} streams open, and may have no more at once. Close one first.", PLACE_AFTER)
 
 
@@ -109,7 +109,7 @@ class Subscription:
         self.kind = kind
         self.stream = stream
         self.record = record
-        self.watch = current_app.extensions["proxy"].watch
+        self.watch = proxy().watch
         self.socket = request.environ["gunicorn.socket"]
         self.watched = self.watch.add(self.socket, stream.subscriber)
         stream.subscriber.about = self

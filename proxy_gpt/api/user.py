@@ -8,10 +8,11 @@ from flask import Blueprint, g, jsonify, make_response, redirect, request
 from proxy_gpt import auth, cross_site, fields, views
 from proxy_gpt.answers import answers
 from proxy_gpt.config import CLOSED
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import (
     AccountDisabled, BadRequest, Conflict, NotFound, PageOfAnotherSite, SignupClosed, TooMany, WrongOldPassword, WrongPassword,
 )  # fmt: skip
-from proxy_gpt.events import audited, proxy
+from proxy_gpt.events import audited
 from proxy_gpt.fields import Text, takes
 from proxy_gpt.rules import names, passwords, sessions, teams, users
 

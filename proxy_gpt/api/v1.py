@@ -1,10 +1,11 @@
 """/v1/*: OpenAI's API, verbatim in both directions, with the shared key in place of the caller's token."""
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 from werkzeug.routing import BaseConverter, Rule
 
 from proxy_gpt import include_usage
 from proxy_gpt.answers import answers
 from proxy_gpt.auth import caps_for, charged_team
+from proxy_gpt.current import proxy
 from proxy_gpt.errors import (
     Forbidden,
     LimitReached,
@@ -79,13 +80,13 @@ def passthrough(below):
     if environ["REQUEST_METHOD"] in NOT_FORWARDED:
         raise MethodRefused("TRACE and CONNECT are not forwarded.")
     path, query = split_target(environ["RAW_URI"])
-    proxy = current_app.extensions["proxy"]
+    process = proxy()
     g.event.team_id = charged_team()
     g.event.caps = caps_for(g.event.team_id)
-    meter = Meter.for_call(environ["REQUEST_METHOD"], g.event.endpoint, proxy.prices)
-    exchange = Exchange(g.event, proxy.watch, environ.get("gunicorn.socket"), proxy.settings, meter)
+    meter = Meter.for_call(environ["REQUEST_METHOD"], g.event.endpoint, process.prices)
+    exchange = Exchange(g.event, process.watch, environ.get("gunicorn.socket"), process.settings, meter)
     try:
-        answer = _ask(proxy, exchange, environ, path, query)
+        answer = _ask(process, exchange, environ, path, query)
     except BaseException:
         exchange.close()
         raise
@@ -94,25 +95,25 @@ def passthrough(below):
     return response
 
 
-def _ask(proxy, exchange, environ, path, query):
-    sent = headers.upstream(environ, proxy.settings.allow_organization)
+def _ask(process, exchange, environ, path, query):
+    sent = headers.upstream(environ, process.settings.allow_organization)
     length = environ.get("CONTENT_LENGTH")
     length = int(length) if length else None
     chunked = environ.get("HTTP_TRANSFER_ENCODING")
     if chunked and chunked.lower() != "chunked":  # "gzip, chunked", of which gunicorn undoes the chunks alone
         raise UnsupportedCoding("The only Transfer-Encoding of a body that is read is 'chunked'. Compression is a Content-Encoding.")
-    includes = proxy.settings.include_usage and environ["REQUEST_METHOD"] == "POST" and path in include_usage.PATHS
+    includes = process.settings.include_usage and environ["REQUEST_METHOD"] == "POST" and path in include_usage.PATHS
     stream = environ["wsgi.input"] if length or chunked else None
     coding, short = environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE
     body = exchange.upload(stream, length, environ.get("CONTENT_TYPE"), coding, short)
     if g.event.caps:
         head, body = estimate.beginning(body)
-        proxy.gate.admit(g.event, estimate.of_request(exchange.meter, head, length, proxy.gate.usual_out))
+        process.gate.admit(g.event, estimate.of_request(exchange.meter, head, length, process.gate.usual_out))
     if includes and isinstance(body, bytes):
         body, length = _include_usage(exchange, sent, body)
-    proxy.log.intend(g.event, exchange.presumed())
+    process.log.intend(g.event, exchange.presumed())
     try:
-        answer = proxy.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
+        answer = process.upstream.send(exchange, environ["REQUEST_METHOD"], path, query, sent, body, length)
     except UpstreamError as error:
         raise exchange.reason(error) from error
     exchange.answered(answer, environ["REQUEST_METHOD"])

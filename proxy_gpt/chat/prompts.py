@@ -41,7 +41,8 @@ class Prompts:
 
     def ask(self, record, chat, user_id, prompt, count, call):
         """Wait for the reply; `call` ends it when the caller leaves. Returns the message's view, raises UpstreamError."""
-        answer = Answer(self, record, chat, user_id, prompt, count, call)
+        answer = Answer(self, record, call)
+        answer.begin(chat, user_id, prompt, count)
         call.about = answer
         try:
             answer.run()
@@ -53,7 +54,8 @@ class Prompts:
         """Let the reply come to the subscribers, whether or not the caller stays. Returns the message's view as it is now."""
         if len(self.streamed) >= MOST_STREAMED:
             raise Unavailable("Too many replies are streamed now. Try again in a few seconds.")
-        answer = Answer(self, record, chat, user_id, prompt, count, Call(), streamed=True)
+        answer = Answer(self, record, Call(), streamed=True)
+        answer.begin(chat, user_id, prompt, count)
         view = views.message(answer.message)
         record.detached = True
         self.streamed.add(answer)
@@ -95,18 +97,21 @@ class Answer:
 
     kind = "prompt"
 
-    def __init__(self, prompts, record, chat, user_id, prompt, count, call, streamed=False):
+    def __init__(self, prompts, record, call, streamed=False):
         self.prompts, self.record, self.call, self.streamed = prompts, record, call, streamed
+        self.meter = Meter("/chat/prompt", prompts.gate.prices)
+        self.kept_at = time.monotonic()
+
+    def begin(self, chat, user_id, prompt, count):
+        """Prepare the question, reserve what it may use, and write down that it is asked. Raises LimitReached, Unavailable."""
+        prompts, record = self.prompts, self.record
         self.context = prompts.contexts.read(chat, count)
         asked = as_chat_messages(chat, self.context, count, user_id, prompt)
-        model = prompts.upstream.model(chat.model)
-        self.meter = Meter("/chat/prompt", prompts.gate.prices)
-        self.completion = Completion(prompts.upstream, call, model, asked, streamed, self.meter)
-        self.kept_at = time.monotonic()
-        self.record.model = model
+        record.model = model = prompts.upstream.model(chat.model)
+        self.completion = Completion(prompts.upstream, self.call, model, asked, self.streamed, self.meter)
         if record.caps:
             prompts.gate.admit(record, estimate.of_prompt(model, self.completion.raw, prompts.gate.usual_out))
-        self.prompts.log.intend(record, self.meter.columns(model))  # first: the intent of a killed process is what fails its message
+        prompts.log.intend(record, self.meter.columns(model))  # first: the intent of a killed process is what fails its message
         self.message = messages.begin(record.id, chat, user_id, prompt, model)
 
     def run(self):
