@@ -62,6 +62,11 @@ def cut_off(events):
     Link.delete().where(Link.event_id == events[-1]).execute()
 
 
+def take_away_all(events):
+    Link.delete().execute()
+    Event.delete().where(Event.id.in_(events)).execute()
+
+
 def make_anew_from_the_third(events):
     """As one would who knows how, but for the head."""
     Event.update(message="Nothing.").where(Event.id == events[2]).execute()
@@ -88,6 +93,8 @@ TAMPERING = {
     "cut off": (cut_off, [r"Changed: the head.*with number 5, the head is at number 6"]),
     "head changed": (lambda events: Head.update(number=3).execute(), [r"Changed: the head.*with number 6, the head is at number 3"]),
     "head missing": (lambda events: Head.delete().execute(), [r"Changed: the head.*with number 6, the head is at number 0"]),
+    "head far ahead": (lambda events: Head.update(number=2**63 - 1).execute(), [r"Changed: the head.*with number 6, the head is at"]),
+    "all missing": (take_away_all, [r"Changed: the head.*with number 0, the head is at number 6"]),
     "made anew but for the head": (make_anew_from_the_third, [r"Changed: the head"]),
 }  # fmt: skip
 
@@ -99,6 +106,11 @@ def test_what_was_done_to_the_chain_is_found_and_named(events, case):
     tamper(events)
     found = faults()
     assert len(found) == len(wanted) and all(map(re.search, wanted, found)), found
+    for _ in range(2):  # it stops nobody, and is not forgotten
+        with audit.recorded("proxy-admin test", "", "Went on."):
+            pass
+        wanted = [*wanted[:-1], "Broken: the head of the chain"] if "the head" in wanted[-1] else wanted
+        assert len(found := faults()) == len(wanted) and all(map(re.search, wanted, found)), found
 
 
 def test_events_that_changed_places_are_both_found(events):
@@ -137,5 +149,9 @@ def test_the_command_says_whether_the_chain_is_whole(database, tmp_path):
     assert done.returncode == 1 and re.search(r"^Changed.*, number 2\.\n.*kept", done.stdout) and done.stderr.endswith("faults found: 2.\n")
     assert [(event["endpoint"], event["outcome"]) for event in admin.events()[-2:]] == [("proxy-admin audit verify", "complete"), ("proxy-admin audit verify", "refused")]
     execute_on_database(database, "UPDATE admin_chain_head SET number = 4")
-    assert "audit verify" in admin.refused("list")
-    assert "the head is at number 4" in admin.run("audit", "verify").stdout
+    commands = [subprocess.Popen([COMMAND, *admin.options, "disable", "alice"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path) for _ in range(3)]
+    told = [command.communicate(timeout=30)[1] for command in commands]
+    assert [command.returncode for command in commands] == [0] * 3
+    assert sorted(map(len, told))[:2] == [0, 0] and max(told).startswith(b"The head of the chain") and max(told).count(b"\n") == 1
+    for _ in range(2):
+        assert re.findall("^Broken: .*, number 13\\.$", admin.run("audit", "verify").stdout, re.MULTILINE)

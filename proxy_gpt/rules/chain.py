@@ -2,28 +2,34 @@
 
 Who can write to the database can make all of it anew; that is found by whoever kept a digest elsewhere.
 """
-from peewee import IntegrityError, fn
+import logging
+
+from peewee import fn
 
 from proxy_gpt.db import connection
-from proxy_gpt.errors import ChainBroken
 from proxy_gpt.models import HEAD, Event, Head, Link, digest_of
 from proxy_gpt.models.chain import CHAINED
 
 BATCH = 500  # events read together
+BROKEN = "broken"  # stands for the digest before it in that of an event that came when the head was not at the end
+logger = logging.getLogger(__name__)
 
 
 def append(**values):
-    """Create an admin event as the next in the chain. The caller has a transaction: others wait for its end."""
+    """Create an admin event as the next in the chain. The caller has a transaction: others wait for its end.
+
+    Where the head is not at the end it goes on all the same: a chain that was tampered with must lock nobody out.
+    """
     Head.insert(id=HEAD, number=0, digest="").on_conflict_ignore().execute()
-    Head.update(number=Head.number + 1).where(Head.id == HEAD).execute()  # before it is read: this locks it
-    end = Head.get_by_id(HEAD)
+    Head.update(number=Head.number).where(Head.id == HEAD).execute()  # before anything is read: this locks it
+    number, previous = Link.select(Link.number, Link.digest).order_by(Link.number.desc()).tuples().first() or (0, "")
+    if not Head.select().where(Head.id == HEAD, Head.number == number, Head.digest == previous).exists():
+        logger.warning("The head of the chain of admin events was not at its end: 'proxy-admin audit verify' says more.")
+        previous = BROKEN
     event = Event.create(kind="admin", **values)
-    digest = digest_of(end.digest, end.number, {name: getattr(event, name) for name in CHAINED})
-    try:
-        Link.create(number=end.number, event_id=event.id, digest=digest)
-    except IntegrityError as error:
-        raise ChainBroken("The head of the chain of admin events is not at its end: 'proxy-admin audit verify' says more.") from error
-    Head.update(digest=digest).where(Head.id == HEAD).execute()
+    digest = digest_of(previous, number + 1, {name: getattr(event, name) for name in CHAINED})
+    Link.create(number=number + 1, event_id=event.id, digest=digest)
+    Head.update(number=number + 1, digest=digest).where(Head.id == HEAD).execute()
 
 
 class Check:
@@ -56,7 +62,9 @@ class Check:
         elif event is None:
             self.faults.append(f"Missing: the event {identity}, number {number}.")
         elif digest_of(previous, number, event) != digest:
-            self.faults.append(f"Changed, or not in its place: the event {identity}, number {number}.")
+            broken = digest_of(BROKEN, number, event) == digest
+            what = "Broken: the head of the chain was changed, or its end, before" if broken else "Changed, or not in its place:"
+            self.faults.append(f"{what} the event {identity}, number {number}.")
 
     def _strangers(self, checked):
         """Admin events that are in no chain: somebody wrote them in."""
