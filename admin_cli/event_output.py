@@ -1,12 +1,10 @@
 """How events are printed: a line each for people, a JSON object a line or CSV for programs; nothing waits for the last one."""
-import csv
-import io
 import json
 from datetime import datetime
 
 import click
 
-from admin_cli.output import printable
+from admin_cli.output import print_csv, printable
 from proxy_gpt import clock
 from proxy_gpt.models import Event
 from proxy_gpt.rules import users
@@ -15,7 +13,6 @@ COLUMNS = [field.column_name for field in Event._meta.sorted_fields]
 LINE = "{:36}  {:27}  {:8}  {:>6}  {:18}  {:16}  {:7}  {}"
 TITLES = ("ID", "TIME", "KIND", "STATUS", "OUTCOME", "USER", "METHOD", "ENDPOINT")
 BODIES = ("params", "request", "response")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would compute (OWASP, CSV injection)
 
 
 class Lines:
@@ -43,21 +40,15 @@ class JsonLines:
 
 
 class Csv:
-    """CSV as RFC 4180 has it. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """CSV, a line for each event."""
 
     def begin(self):
         """Print the names of the columns."""
-        self._write([COLUMNS])
+        print_csv([COLUMNS])
 
     def print(self, rows):
         """Print these."""
-        self._write([[_cell(row[name]) for name in COLUMNS] for row in map(plain, rows)])
-
-    @staticmethod
-    def _write(lines):
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(lines)
-        click.echo(text.getvalue(), nl=False)
+        print_csv([row[name] for name in COLUMNS] for row in map(plain, rows))
 
 
 def plain(row):
@@ -82,7 +73,3 @@ def _line(row, names):
     status, outcome, method, endpoint = map(printable, values)
     user = printable(names.get(row["user_id"], row["user_id"]))
     return LINE.format(row["id"], clock.to_text(row["timestamp"]), row["kind"], status, outcome, user, method, endpoint)
-
-
-def _cell(value):
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

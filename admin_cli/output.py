@@ -1,10 +1,13 @@
-"""How rows are printed: as aligned columns for people, as JSON for programs."""
+"""How rows are printed: as aligned columns for people, as JSON or CSV for programs."""
+import csv
+import io
 import json
 
 import click
 
 from proxy_gpt import clock
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would compute (OWASP, CSV injection)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -19,6 +22,13 @@ def print_json(value):
     click.echo(json.dumps(value, indent=2))
 
 
+def print_csv(lines):
+    """Print lists of values as RFC 4180 has it. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(map(_cell, line) for line in lines)
+    click.echo(text.getvalue(), nl=False)
+
+
 def print_table(rows, names, numbers=0):
     """Print a line for each row (a dictionary) below a line of titles; the last columns, so many, are numbers."""
     titles = [name.removesuffix("_at").replace("_", " ").upper() for name in names]
@@ -28,6 +38,10 @@ def print_table(rows, names, numbers=0):
 def print_fields(row):
     """Print a row (a dictionary), a line for each of its values."""
     _print_aligned([[name.replace("_", " "), printable(value)] for name, value in row.items()])
+
+
+def _cell(value):
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _print_aligned(lines, titles=(), numbers=0):

@@ -1,11 +1,8 @@
 """The command about what was used."""
-import csv
-import sys
-
 import click
 
 from admin_cli.action import action, recorded
-from admin_cli.output import json_option, print_json, print_table
+from admin_cli.output import json_option, print_csv, print_json, print_table
 from proxy_gpt import money, views
 from proxy_gpt.config import load_prices
 from proxy_gpt.prices import Prices
@@ -45,10 +42,8 @@ def show_usage(by, since, until, user, team, model, as_json, as_csv):
 
 
 def _print_csv(report, currency):
-    lines = views.usage(report, currency)["usage"]
-    writer = csv.DictWriter(sys.stdout, [*_keys(report), *SHOWN.values()], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    names = [*_keys(report), *SHOWN.values()]
+    print_csv([names, *([line[name] for name in names] for line in views.usage(report, currency)["usage"])])
 
 
 def _print_table(report, currency):

@@ -174,6 +174,14 @@ def test_comma_separated_values_can_be_read_again(house):
     assert float(lines[0]["cost"]) == ALICES[6] and int(lines[0]["input_tokens"]) == ALICES[1]
 
 
+def test_what_a_spreadsheet_would_compute_is_text_there(house):
+    values = ("2000-01-01", house["server"].person("=1+1").id, "", '=HYPERLINK("http://x")', *[0] * 10)
+    execute_on_database(house["server"].database, f"INSERT INTO usage_days VALUES ({', '.join('?' * len(values))})", *values)
+    lines = house["admin"].ok("usage", "--by", "user", "--by", "model", "--since", values[0], "--until", values[0], "--csv")
+    (line,) = csv.DictReader(io.StringIO(lines))
+    assert (line["user_name"], line["model"]) == ("'=1+1", "'" + values[3])
+
+
 REFUSED = [
     (("--since", "yesterday"), "since"), (("--until", "2026-02-30"), "until"), (("--since", "0d"), "since"), (("--since", "99999d", "--until", "99999d"), None),
     (("--since", "1d", "--until", "2d"), "until"), (("--user", "nobody"), "nobody"), (("--team", "none"), "none"), (("--since", "９d"), "since"),
