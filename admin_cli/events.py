@@ -11,9 +11,8 @@ from admin_cli.output import json_option, print_json
 from admin_cli.progress import Progress, interruptible
 from admin_cli.times import HELP, TIME
 from proxy_gpt import clock
-from proxy_gpt.errors import NotFound
 from proxy_gpt.ids import first_id, moment_of
-from proxy_gpt.rules import events, users
+from proxy_gpt.rules import events, gone
 
 POLL = 0.5  # seconds between two looks for what has arrived
 PAGE = 50
@@ -47,21 +46,12 @@ def filtered(command):
     def wrapper(user, team, **params):
         names = [name for name in params if name in events.Filters.__dataclass_fields__]
         wanted = {name: params.pop(name) for name in names}
-        filters = events.Filters(user_id=user and _user_id(user), team_id=team, **wanted)
+        filters = events.Filters(user_id=user and gone.user_id(user), team_id=team and gone.team_id(team), **wanted)
         return command(filters, **params)
 
     for option in reversed(FILTERS):
         wrapper = option(wrapper)
     return wrapper
-
-
-def _user_id(user):
-    try:
-        return users.by_id_or_name(user).id
-    except NotFound:
-        if moment_of(user):  # the log outlives the people in it
-            return user
-        raise
 
 
 @click.command("events")

@@ -6,7 +6,7 @@ from admin_cli.output import json_option, print_csv, print_json, print_table
 from proxy_gpt import money, views
 from proxy_gpt.config import load_prices
 from proxy_gpt.prices import Prices
-from proxy_gpt.rules import teams, usage, users
+from proxy_gpt.rules import gone, usage
 
 SHOWN = {
     "requests": "requests", "input": "input_tokens", "cached": "cached_tokens", "output": "output_tokens", "reasoning": "reasoning_tokens",
@@ -30,9 +30,8 @@ def show_usage(by, since, until, user, team, model, as_json, as_csv):
         raise click.UsageError("Give --json or --csv, not both.")
     currency = Prices.load(load_prices()).currency
     with recorded("Showed what was used."):
-        user_id = user and users.by_id_or_name(user).id
-        team_id = team and teams.by_id(team).id
-        report = usage.of_all(by or ("user",), since, until, user=user_id, team=team_id, model=model)
+        wanted = {"user": user and gone.user_id(user), "team": team and gone.team_id(team), "model": model}
+        report = usage.of_all(by or ("user",), since, until, **wanted)
     if as_json:
         print_json(views.usage(report, currency))
     elif as_csv:

@@ -1,6 +1,7 @@
 """Ids: opaque to callers, ordered by time for the database."""
 import os
 import time
+import uuid
 from datetime import datetime, timezone
 
 BEYOND = "z"  # comes after every id, in the order of every database
@@ -22,6 +23,14 @@ def moment_of(identity):
         return datetime.fromtimestamp(int(identity[:8] + identity[9:13], 16) / 1000, timezone.utc)
     except (ValueError, OverflowError):
         return None
+
+
+def is_id(text):
+    """Whether it has the form of an id."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _as_text(value):

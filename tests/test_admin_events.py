@@ -98,6 +98,12 @@ def test_json_has_the_whole_row_and_one_event_is_shown_wholly(server, admin, bob
     assert "'nothing'" in admin.refused("event", "nothing")
 
 
+def test_who_is_gone_is_found_by_id_and_a_name_that_nobody_has_is_not_taken_for_one(admin):
+    for option in ("--user", "--team"):
+        assert admin.ok("events", "--json", option, "01a2b3c4-0000-7000-8000-000000000000") == ""
+        assert "'abe'" in admin.refused("events", option, "abe")
+
+
 def test_csv_can_be_read_again_and_computes_nothing(server, admin, bob, alice):
     alice.post("/v1/embeddings", data='=HYPERLINK("http://x"),"a"\n', headers={"Content-Type": "text/plain"}).close()
     eventually(lambda: server.events(user_id=alice.id, endpoint="/v1/embeddings"))
