@@ -10,6 +10,7 @@ import time
 
 from proxy_gpt import clock, db
 from proxy_gpt.errors import Unavailable
+from proxy_gpt.eventlog.policy import may_keep
 from proxy_gpt.ids import new_id
 from proxy_gpt.rules import processes
 
@@ -74,7 +75,8 @@ class Reporter:
 def _shown(item):
     model, size = item.progress()
     record = item.record
+    texts = {"method": record.method, "endpoint": record.endpoint.replace("\0", "\ufffd"), "model": model}
     return {
-        "id": record.id, "kind": item.kind, "user_id": record.user_id, "method": record.method,
-        "endpoint": record.endpoint.replace("\0", "\ufffd")[:LONGEST_TEXT], "model": model[:LONGEST_TEXT], "since": record.timestamp, "bytes": size,
+        "id": record.id, "kind": item.kind, "user_id": record.user_id, "since": record.timestamp, "bytes": size,
+        **{name: text[:LONGEST_TEXT] if may_keep(record.capture, name) else "" for name, text in texts.items()},
     }  # fmt: skip

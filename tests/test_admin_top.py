@@ -83,6 +83,20 @@ def test_calls_prompts_and_streams_of_all_processes_are_shown_until_they_end(ser
     assert other.event(call)["model"] == "gpt-4o"
 
 
+def test_of_whom_only_what_is_counted_is_kept_it_shows_neither_endpoint_nor_model(servers, admin, upstream):
+    server, bob, go_on = servers[1], servers[1].person("Bob"), threading.Event()
+    admin.ok("capture", "bob", "none")
+    eventually(lambda: not server.event(bob.get("/v1/models"))["endpoint"], within=2)
+    pieces, call = stream_of(server, bob, upstream, go_on)
+    (item,) = eventually(lambda: shown(admin), within=10)
+    assert {name: item[name] for name in ("id", "kind", "user_id", "method", "endpoint", "model", "bytes")} == {
+        "id": call, "kind": "call", "user_id": bob.id, "method": "", "endpoint": "", "model": "", "bytes": 9,
+    }  # fmt: skip
+    go_on.set()
+    assert next(pieces) == b"data: 2\n\n"
+    eventually(lambda: shown(admin) == [], within=10)
+
+
 def test_at_a_terminal_it_looks_again_until_one_leaves(servers, admin):
     terminal = admin.at_a_terminal("top", "--every", "0.5")
     while terminal.shown.count(b"Nothing is under way.") < 2:
