@@ -37,7 +37,7 @@ def _findings():
     option = click.get_current_context().obj
     if option is not None:
         settings = dataclasses.replace(settings, database=check_database(option, "--database"))
-    return checkup.examine(settings, faults, _leave_trace)
+    return checkup.examine(settings, faults, option is not None, _leave_trace)
 
 
 def _leave_trace():

@@ -10,6 +10,7 @@ from proxy_gpt.eventlog.policy import FULL, POLICIES
 from proxy_gpt.setting_values import Reader, check_database, check_http_url, check_redis_database, is_host_and_port
 
 OPENAI = "https://api.openai.com"
+FILE = ".env"
 EVERY_ADDRESS = "0.0.0.0"
 NAME = re.compile(r"[A-Z]+_?[A-Z_]+")  # of a setting, in a sentence about it
 OPEN, CLOSED = "open", "closed"
@@ -65,17 +66,17 @@ def load(environ=None, folder="."):
 
 
 def survey(environ=None, folder="."):
-    """(the settings, with the default for each that is bad; the sentences about those)."""
+    """(the settings, with the default for each that is bad; the sentences about those, by the name of the setting or FILE)."""
     try:
-        read, faults = _reader(environ, folder), []
+        read, faults = _reader(environ, folder), {}
     except SettingError as error:
-        read, faults = Reader(dict(os.environ if environ is None else environ)), [str(error)]
+        read, faults = Reader(dict(os.environ if environ is None else environ)), {FILE: str(error)}
     while True:
         try:
             return _settings(read), faults
         except SettingError as error:
-            faults.append(str(error))
-            read.values[next(name for name in NAME.findall(str(error)) if read.text(name))] = ""
+            name = next(name for name in NAME.findall(str(error)) if read.text(name))
+            faults[name], read.values[name] = str(error), ""
 
 
 def _settings(read):
@@ -146,7 +147,7 @@ def many_workers(count):
 def _reader(environ, folder):
     try:
         # Editors on Windows begin a file with a mark that would become part of the first name.
-        written = dotenv_values(os.path.join(folder, ".env"), encoding="utf-8-sig")
+        written = dotenv_values(os.path.join(folder, FILE), encoding="utf-8-sig")
     except (OSError, UnicodeError):
         raise SettingError("The file .env cannot be read: it must be UTF-8 text, and yours to read.") from None
     return Reader({**written, **(os.environ if environ is None else environ)})

@@ -66,13 +66,19 @@ def test_it_makes_and_upgrades_nothing(look, database, tmp_path):
         assert query_database(database, "SELECT version FROM schema_version") == [{"version": version}]
 
 
-def test_each_bad_setting_is_named_at_once_and_the_rest_is_looked_at(look):
+def test_each_bad_setting_is_named_at_once_and_the_rest_is_looked_at(look, tmp_path, upstream):
+    Admin(tmp_path, f"sqlite:///{tmp_path / 'proxy.db'}").ok("migrate")  # where the database is when no setting says so
+    trace = "SELECT * FROM events WHERE endpoint = 'proxy-admin doctor'"
     status, found = look(PORT="x", DB_ADDRESS=f"postgres://u:{MARK}@h:0/d", API_KEY=f"sk {MARK}", SIGNUP="maybe", REDIS_ADDRESS="http://h", METRICS_TOKEN="short")
     problems = [text for level, about, text in found if (level, about) == ("problem", "settings")]
     assert status == 1 and {text.split()[0] for text in problems} == {"PORT", "DB_ADDRESS", "API_KEY", "SIGNUP", "REDIS_ADDRESS"}
     advice = " ".join(text for level, about, text in found if (level, about) == ("warning", "settings"))
     assert all(name in advice for name in ("API_KEY", "SIGNUP", "PASSWORD_MIN_LENGTH", "METRICS_TOKEN"))
-    assert any(about == "upstream" for _, about, _ in found)
+    assert {about for _, about, _ in found} == {"settings", "prices", "journal", "open files"} and upstream.questions == []
+    assert query_database(f"sqlite:///{tmp_path / 'proxy.db'}", trace) == []
+    assert {about for _, about, _ in look(PORT="x")[1]} == set(SUBJECTS)
+    (tmp_path / ".env").write_bytes(b"\xff")
+    assert {about for _, about, _ in look()[1]} == {"settings", "prices", "journal", "open files"}
 
 
 def test_a_store_that_cannot_be_used_is_a_problem_that_tells_no_password(look, postgres, tmp_path):

@@ -3,15 +3,24 @@
 Nothing is made or changed by looking, and nothing secret is in what is said. It does without the server.
 """
 from proxy_gpt.checkup import machine, settings, stores, upstream
+from proxy_gpt.config import FILE
 
 
-def examine(chosen, faults, leave_trace):
-    """Yield a Finding for each thing looked at. `chosen` are the Settings, `faults` the sentences about bad ones.
+def examine(chosen, faults, database_is_named, leave_trace):
+    """Yield a Finding for each thing looked at. `chosen` are the Settings, `faults` the sentences about bad ones by name.
 
-    `leave_trace` writes an event, which shows that one can be written.
+    `database_is_named` says that the database is not that of the settings. `leave_trace` writes an event, which shows that one can be
+    written. Where a setting at fault would say which database, Redis or upstream is meant, none is looked at.
     """
-    yield from settings.examine(chosen, faults)
+
+    def is_known(*names):
+        return not faults.keys() & {FILE, *names}
+
+    yield from settings.examine(chosen, list(faults.values()))
     yield from machine.examine(chosen)
-    yield from stores.examine_database(chosen, leave_trace)
-    yield from stores.examine_redis(chosen)
-    yield from upstream.examine(chosen)
+    if database_is_named or is_known("DB_ADDRESS", "DATABASE_URL"):
+        yield from stores.examine_database(chosen, leave_trace)
+    if is_known("REDIS_ADDRESS", "REDIS_URL", "REDIS_SKIP_VERIFY"):
+        yield from stores.examine_redis(chosen)
+    if is_known("API_URL", "API_KEY"):
+        yield from upstream.examine(chosen)
