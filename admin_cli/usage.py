@@ -3,7 +3,7 @@ import click
 
 from admin_cli.action import action, recorded
 from admin_cli.output import json_option, print_csv, print_json, print_table
-from proxy_gpt import money, views
+from proxy_gpt import views
 from proxy_gpt.config import load_prices
 from proxy_gpt.prices import Prices
 from proxy_gpt.rules import gone, usage
@@ -32,35 +32,37 @@ def show_usage(by, since, until, user, team, model, as_json, as_csv):
     with recorded("Showed what was used."):
         wanted = {"user": user and gone.user_id(user), "team": team and gone.team_id(team), "model": model}
         report = usage.of_all(by or ("user",), since, until, **wanted)
+    shown = views.usage(report, currency)
     if as_json:
-        print_json(views.usage(report, currency))
+        print_json(shown)
     elif as_csv:
-        _print_csv(report, currency)
+        _print_csv(shown)
     else:
-        _print_table(report, currency)
+        _print_table(shown)
 
 
-def _print_csv(report, currency):
-    names = [*_keys(report), *SHOWN.values()]
-    print_csv([names, *([line[name] for name in names] for line in views.usage(report, currency)["usage"])])
+def _print_csv(shown):
+    names = [*_keys(shown), *SHOWN.values()]
+    print_csv([names, *([line[name] for name in names] for line in shown["usage"])])
 
 
-def _print_table(report, currency):
-    shown = {f"cost {currency}" if title == "cost" else title: name for title, name in SHOWN.items()}
-    lines = [_line(line, report, shown) for line in (*report.lines, {report.by[0]: "total", **report.total})]
-    print_table(lines, [*_keys(report), *shown], numbers=len(shown))
-    click.echo(f"From {report.since} to {report.until}, in UTC.", err=True)
+def _print_table(shown):
+    keys = _keys(shown)
+    titles = [f"{title} {shown['currency']}" if title == "cost" else title for title in SHOWN]
+    lines = [_line(line, keys, titles) for line in (*shown["usage"], {keys[0]: "total", **shown["total"]})]
+    print_table(lines, [*keys, *titles], numbers=len(titles))
+    click.echo(f"From {shown['since']} to {shown['until']}, in UTC.", err=True)
 
 
-def _line(line, report, shown):
+def _line(line, keys, titles):
     """A line of the table: its keys, and its sums by their titles."""
-    sums = {title: money.to_text(line[name]) if name == "cost" else line[name] for title, name in shown.items()}
-    return {**{key: line.get(key, "") for key in _keys(report)}, **{title: f"{value:g}" if title == "seconds" else value for title, value in sums.items()}}
+    sums = [f"{line[name]:g}" if name == "seconds" else line[name] for name in SHOWN.values()]
+    return {**{key: line.get(key, "") for key in keys}, **dict(zip(titles, sums, strict=True))}
 
 
-def _keys(report):
+def _keys(shown):
     """What tells the lines apart: ids, with the names beside them."""
-    return [key for name in report.by for key in ((name, f"{name}_name") if name in ("user", "team") else (name,))]
+    return [key for name in shown["by"] for key in ((name, f"{name}_name") if name in ("user", "team") else (name,))]
 
 
 COMMANDS = (show_usage,)

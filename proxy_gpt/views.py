@@ -1,9 +1,8 @@
 """How things look from outside: the JSON shapes of the answers and of the streams, each with its description."""
 from dataclasses import dataclass, field
 
-from proxy_gpt import clock
+from proxy_gpt import clock, money
 from proxy_gpt.models import Status
-from proxy_gpt.money import BILLION
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
 NULL = {"type": "null"}
@@ -54,7 +53,7 @@ TEAM = Shape("Team", "A team, as its members see it.", {"id": ID, "name": TEXT, 
 USED = Shape("Used", "What was used, with the keys that were asked for: a day, an id and its name, a model.", {
     "requests": NUMBER, "input_tokens": NUMBER, "cached_tokens": {**NUMBER, "description": "These are among the input tokens."},
     "output_tokens": NUMBER, "reasoning_tokens": {**NUMBER, "description": "These are among the output tokens."},
-    "seconds": {"type": "number", "description": "Of sound."}, "cost": {"type": "number", "description": "In the currency."},
+    "seconds": {"type": "number", "description": "Of sound."}, "cost": {**TEXT, "description": "In the currency, such as 12.50: nothing is rounded."},
     "estimated": {**NUMBER, "description": "Requests whose tokens are estimated."},
     "unknown": {**NUMBER, "description": "Requests whose tokens are not known, and not among the sums."},
     "unpriced": {**NUMBER, "description": "Requests that are not in the cost."},
@@ -108,8 +107,8 @@ def team(row):
 
 
 def usage(report, currency):
-    """What was used (a `rules.usage.Report`), with its costs in units of the currency."""
-    lines = [{**line, "cost": line["cost"] / BILLION} for line in (*report.lines, report.total)]
+    """What was used (a `rules.usage.Report`), with its costs as text."""
+    lines = [{**line, "cost": money.to_text(line["cost"])} for line in (*report.lines, report.total)]
     return {
         "by": list(report.by), "since": report.since, "until": report.until, "currency": currency,
         "usage": lines[:-1], "total": lines[-1],

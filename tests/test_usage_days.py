@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -118,15 +119,16 @@ KEYS = ("requests", "input_tokens", "cached_tokens", "output_tokens", "reasoning
 TOLD = -(-len(json.dumps(CHAT)) // 4)  # the tokens that this request is estimated to be
 TOLD_STREAM = [-(-len(json.dumps({**CHAT, "stream": True, **more})) // 4) for more in ({}, {"model": "ours"})]
 SAID = -(-len("You said: Hello") // 4)
-ALICES = (4, 24 + 5 + TOLD_STREAM[0], 16, 68 + SAID, 8, 12, (1_200_000 + 43200 + 100 + 150 * TOLD_STREAM[0] + 600 * SAID) / 1e9, 1, 0, 0)
-BOBS = (2, TOLD + TOLD_STREAM[1], 0, SAID, 0, 0, (150 * (TOLD + TOLD_STREAM[1]) + 600 * SAID) / 1e9, 2, 0, 0)
+BILLION = Decimal(10**9)
+ALICES = (4, 24 + 5 + TOLD_STREAM[0], 16, 68 + SAID, 8, 12, (1_200_000 + 43200 + 100 + 150 * TOLD_STREAM[0] + 600 * SAID) / BILLION, 1, 0, 0)
+BOBS = (2, TOLD + TOLD_STREAM[1], 0, SAID, 0, 0, (150 * (TOLD + TOLD_STREAM[1]) + 600 * SAID) / BILLION, 2, 0, 0)
 CHARLIES = (1, 0, 0, 0, 0, 0, 0, 0, 1, 1)
-OLD = (7, 100, 10, 50, 5, 0, 3.0, 1, 1, 2)
+OLD = (7, 100, 10, 50, 5, 0, 3, 1, 1, 2)
 
 
 def figures(line):
-    """The sums of a line."""
-    return tuple(line[key] for key in KEYS)
+    """The sums of a line; its cost is an exact text."""
+    return tuple(Decimal(line[key]) if key == "cost" else line[key] for key in KEYS)
 
 
 def shown(house, *options):
@@ -138,7 +140,7 @@ def test_the_command_sums_up_the_last_thirty_days_by_user(house):
     report = shown(house)
     assert {line["user_name"]: figures(line) for line in report["usage"]} == {"Alice": ALICES, "Bob": BOBS, "Charlie": CHARLIES, "": OLD}
     assert {line["user"] for line in report["usage"]} == {*(house[name].id for name in ("alice", "bob", "charlie")), "gone"}
-    assert figures(report["total"]) == pytest.approx(tuple(map(sum, zip(ALICES, BOBS, CHARLIES, OLD, strict=True))))
+    assert figures(report["total"]) == tuple(map(sum, zip(ALICES, BOBS, CHARLIES, OLD, strict=True)))
     wanted = ("USD", ["user"], str(house["day"] - timedelta(days=29)), str(house["day"]))
     assert tuple(report[key] for key in ("currency", "by", "since", "until")) == wanted
 
@@ -171,15 +173,15 @@ def test_the_table_has_titles_aligned_figures_and_a_total(house):
 def test_comma_separated_values_can_be_read_again(house):
     lines = list(csv.DictReader(io.StringIO(house["admin"].ok("usage", "--by", "user", "--csv"))))
     assert [line["user_name"] for line in lines] == [line["user_name"] for line in shown(house)["usage"]]
-    assert float(lines[0]["cost"]) == ALICES[6] and int(lines[0]["input_tokens"]) == ALICES[1]
+    assert Decimal(lines[0]["cost"]) == ALICES[6] and int(lines[0]["input_tokens"]) == ALICES[1]
 
 
-def test_what_a_spreadsheet_would_compute_is_text_there(house):
-    values = ("2000-01-01", house["server"].person("=1+1").id, "", '=HYPERLINK("http://x")', *[0] * 10)
+def test_what_a_spreadsheet_would_compute_is_text_there_and_a_small_cost_is_exact(house):
+    values = ("2000-01-01", house["server"].person("=1+1").id, "", '=HYPERLINK("http://x")', *[0] * 6, 100, 0, 0, 0)
     execute_on_database(house["server"].database, f"INSERT INTO usage_days VALUES ({', '.join('?' * len(values))})", *values)
     lines = house["admin"].ok("usage", "--by", "user", "--by", "model", "--since", values[0], "--until", values[0], "--csv")
     (line,) = csv.DictReader(io.StringIO(lines))
-    assert (line["user_name"], line["model"]) == ("'=1+1", "'" + values[3])
+    assert (line["user_name"], line["model"], line["cost"]) == ("'=1+1", "'" + values[3], "0.0000001")
 
 
 REFUSED = [
