@@ -11,7 +11,9 @@ from admin_cli.output import json_option, print_json
 from admin_cli.progress import Progress, interruptible
 from admin_cli.times import HELP, TIME
 from proxy_gpt import clock
+from proxy_gpt.eventlog.record import OUTCOMES
 from proxy_gpt.ids import first_id, moment_of
+from proxy_gpt.models import KINDS
 from proxy_gpt.rules import events, gone
 
 POLL = 0.5  # seconds between two looks for what has arrived
@@ -31,8 +33,8 @@ FILTERS = (
     click.option("--endpoint", metavar="PATH", help="Only those of this path, or with * at its end of all that begin so."),
     click.option("--model", help="Only those of this model."),
     click.option("--status", callback=status, help="Only those answered with this status, or such as 4xx."),
-    click.option("--outcome", help="Only those that ended so: complete, client_gone, upstream_error, …"),
-    click.option("--kind", help="Only those of this kind: request, signup, login, logout, password, admin."),
+    click.option("--outcome", type=click.Choice(OUTCOMES), help="Only those with this outcome."),
+    click.option("--kind", type=click.Choice(KINDS), help="Only those of this kind."),
     click.option("--since", type=TIME, help=f"Only those from then on: {HELP}."),
     click.option("--until", type=TIME, help="Only those before then."),
     click.option("--text", help="Only those with this text, whatever its case, in the endpoint, parameters, bodies or message."),

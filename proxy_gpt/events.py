@@ -9,10 +9,10 @@ from proxy_gpt import incoming
 from proxy_gpt.client_ip import client_ip
 from proxy_gpt.current import proxy
 from proxy_gpt.eventlog.record import Outcome, Record
+from proxy_gpt.models import Kind
 
 SECRET = ("password", "old_password", "new_password", "token")
 HIDDEN = "[hidden]"
-PROBE = "probe"  # the kind of what asks whether the proxy is well
 
 
 def begin():
@@ -36,7 +36,7 @@ def attach(response):
     response.headers["x-proxy-request-id"] = record.id
     if response.is_sequence and record.outcome != Outcome.CLIENT_GONE:
         record.bytes_out = response.content_length or 0
-        if record.kind == "request":
+        if record.kind == Kind.REQUEST:
             record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
     log, gate = proxy().log, proxy().gate
     response.call_on_close(lambda: finish(log, gate, record))
@@ -52,7 +52,7 @@ def finish(log, gate, record):
     record.settle(Outcome.COMPLETE)
     record.end()
     gate.settle(record)
-    log.finish(record, kept=record.kind != PROBE or record.status >= 400)  # a row every second that all is well buries the others
+    log.finish(record, kept=record.kind != Kind.PROBE or record.status >= 400)  # a row every second that all is well buries the others
 
 
 def audited(kind):
@@ -72,7 +72,7 @@ def audited(kind):
 def keep_fields(values, size):
     """Keep the fields of this request in its event, without the secret ones."""
     g.event.bytes_in = size
-    if g.event.kind == "request":
+    if g.event.kind == Kind.REQUEST:
         g.event.request = _shown(values)[: proxy().settings.log_body_bytes] if values else ""
 
 

@@ -115,7 +115,7 @@ def test_csv_can_be_read_again_and_computes_nothing(server, admin, bob, alice):
 @pytest.mark.parametrize("arguments", [
     ("--status", "abc"), ("--status", "4x"), ("--status", "9xx"), ("--status", "600"), ("--before", "nothing"),
     ("--since", "yesterday"), ("--since", "999999999w"), ("--all", "--limit", "3"), ("--json", "--csv"), ("--follow", "--all"),
-    ("--follow", "--since", "1h"), ("--limit", "0"),
+    ("--follow", "--since", "1h"), ("--limit", "0"), ("--outcome", "compleet"), ("--kind", "reqest"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_said_and_shows_how(tmp_path, arguments):
     admin = Admin(tmp_path, f"sqlite:///{tmp_path / 'proxy.db'}")

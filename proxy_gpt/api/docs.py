@@ -7,10 +7,10 @@ from proxy_gpt import auth, openapi
 from proxy_gpt.answers import answers
 from proxy_gpt.errors import NotFound
 from proxy_gpt.events import audited
+from proxy_gpt.models import Kind
 from proxy_gpt.views import TEXT
 
 blueprint = Blueprint("docs", __name__)
-KIND = "docs"  # of the events: an operator can leave them out, and no body is kept
 NOT_MODIFIED = 304
 FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")  # of Swagger UI's, all that the page asks for
 OBJECT, OBJECTS = {"type": "object"}, [{"type": "object"}]
@@ -48,7 +48,7 @@ START = """SwaggerUIBundle({
 
 @blueprint.get("/openapi.json")
 @auth.open_to_everyone
-@audited(KIND)
+@audited(Kind.DOCS)
 @answers(DOCUMENT)
 def description():
     """This description, in OpenAPI 3.1."""
@@ -60,7 +60,7 @@ def description():
 
 @blueprint.get("/docs", strict_slashes=False)
 @auth.open_to_everyone
-@audited(KIND)
+@audited(Kind.DOCS)
 @answers(TEXT, kind="text/html")
 def page():
     """This description to read and to try out, in a browser."""
@@ -69,7 +69,7 @@ def page():
 
 @blueprint.get("/docs/<name>")
 @auth.open_to_everyone
-@audited(KIND)
+@audited(Kind.DOCS)
 @answers(TEXT, NotFound, kind="*/*")
 def file(name):
     """What the page needs: its script, and files of Swagger UI's."""

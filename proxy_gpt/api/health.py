@@ -7,11 +7,13 @@ import hmac
 
 from flask import Blueprint, Response, g, request
 
-from proxy_gpt import auth, events
+from proxy_gpt import auth
 from proxy_gpt.answers import answers
 from proxy_gpt.current import proxy
 from proxy_gpt.errors import Forbidden, NotReady, Unauthorized
+from proxy_gpt.events import audited
 from proxy_gpt.metrics import exposition
+from proxy_gpt.models import Kind
 from proxy_gpt.preflight import is_loopback
 from proxy_gpt.readiness import OK, missing
 from proxy_gpt.views import TEXT
@@ -22,7 +24,7 @@ FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")  # what a proxy
 
 @blueprint.get("/healthz")
 @auth.open_to_everyone
-@events.audited(events.PROBE)
+@audited(Kind.PROBE)
 @answers({"status": TEXT})
 def healthz():
     """The process lives. No store is asked: one that is away is no reason to start this process anew."""
@@ -31,7 +33,7 @@ def healthz():
 
 @blueprint.get("/readyz")
 @auth.open_to_everyone
-@events.audited(events.PROBE)
+@audited(Kind.PROBE)
 @answers({"status": {**TEXT, "enum": ["ready", "degraded"]}, "checks": {"type": "object", "additionalProperties": TEXT}}, NotReady)
 def readyz():
     """Whether requests should be sent here. Raises NotReady, naming the first thing that is missing as `param`."""
@@ -44,7 +46,7 @@ def readyz():
 
 @blueprint.get("/metrics")
 @auth.open_to_everyone  # `require_scraper` looks who it is: Prometheus is no user
-@events.audited(events.PROBE)
+@audited(Kind.PROBE)
 @answers(TEXT, Unauthorized, Forbidden, kind="text/plain", security=("", "bearer"))
 def metrics():
     """The numbers of all workers of this server, in the text that Prometheus reads."""

@@ -14,6 +14,7 @@ from proxy_gpt.errors import (
 )  # fmt: skip
 from proxy_gpt.events import audited
 from proxy_gpt.fields import Text, takes
+from proxy_gpt.models import Kind
 from proxy_gpt.rules import names, passwords, sessions, teams, users
 
 blueprint = Blueprint("user", __name__, url_prefix="/user")
@@ -28,7 +29,7 @@ REDIRECTED = {302: {"description": "As `redirect_url` wished.", "headers": {"Loc
 
 @blueprint.post("/signup")
 @auth.open_to_everyone
-@audited("signup")
+@audited(Kind.SIGNUP)
 @takes(USERNAME, PASSWORD, FIRST_NAME, LAST_NAME, REDIRECT)
 @answers(LOGGED_IN, PageOfAnotherSite, SignupClosed, Conflict, TooMany, others=REDIRECTED)
 def signup():
@@ -48,7 +49,7 @@ def signup():
 
 @blueprint.post("/login")
 @auth.open_to_everyone
-@audited("login")
+@audited(Kind.LOGIN)
 @takes(replace(USERNAME, least=0, most=None), replace(PASSWORD, least=0, most=None), REDIRECT)
 @answers(LOGGED_IN, PageOfAnotherSite, WrongPassword, AccountDisabled, TooMany, others=REDIRECTED)
 def login():
@@ -64,7 +65,7 @@ def login():
 
 @blueprint.route("/logout", methods=READ)
 @auth.open_to_everyone
-@audited("logout")
+@audited(Kind.LOGOUT)
 @takes(Text("token", "The token to end, in place of the one that the request comes with.", None))
 @answers({}, PageOfAnotherSite)
 def logout():
@@ -112,7 +113,7 @@ def update():
 
 
 @blueprint.post("/password/update")
-@audited("password")
+@audited(Kind.PASSWORD)
 @takes(Text("old_password", "The password until now."), replace(PASSWORD, name="new_password", about="The password from now on."))
 @answers({}, WrongOldPassword, TooMany)
 def update_password():

@@ -23,6 +23,9 @@ class Outcome:
     INTERRUPTED = "interrupted"
 
 
+OUTCOMES = tuple(value for name, value in vars(Outcome).items() if name.isupper())
+
+
 class Record:
     """An event: an attribute for each column of the events table."""
 

@@ -2,14 +2,13 @@
 import re
 from http import HTTPStatus
 
-from proxy_gpt.eventlog.record import COLUMNS, Outcome
+from proxy_gpt.eventlog.record import COLUMNS, OUTCOMES
 from proxy_gpt.metrics.families import Counts, Gauges, Times, Worst
 from proxy_gpt.money import BILLION
 
 OTHER = "other"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 STATUSES = tuple(str(status.value) for status in HTTPStatus)
-OUTCOMES = tuple(value for name, value in vars(Outcome).items() if name.isupper())
 GROUPS = ("v1", "user", "chat", "team", "prompt", "stream", "health")
 KINDS = ("call", "prompt", "sse", "websocket")  # of what is open: see `live`
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)

@@ -3,7 +3,8 @@ import collections
 from bisect import bisect_left
 
 from proxy_gpt import live
-from proxy_gpt.metrics.catalog import GROUPS, METHODS, OTHER, OUTCOMES, SECONDS, STATUSES, TOKENS, Catalog
+from proxy_gpt.eventlog.record import OUTCOMES
+from proxy_gpt.metrics.catalog import GROUPS, METHODS, OTHER, SECONDS, STATUSES, TOKENS, Catalog
 from proxy_gpt.metrics.cells import Cells
 
 LAST = len(SECONDS) + 1  # the place of the sum behind the counts

@@ -8,12 +8,28 @@ from proxy_gpt.models.base import Moment, Table, proxy
 BEGINNING = 100  # characters of an endpoint in its index: PostgreSQL takes no entry of 2.7 kB
 
 
+class Kind:
+    """What an event is of."""
+
+    REQUEST = "request"
+    SIGNUP = "signup"
+    LOGIN = "login"
+    LOGOUT = "logout"
+    PASSWORD = "password"
+    DOCS = "docs"
+    PROBE = "probe"  # something asked whether the proxy is well
+    ADMIN = "admin"
+
+
+KINDS = tuple(value for name, value in vars(Kind).items() if name.isupper())
+
+
 class Event(Table):
     """One request, or one action of the admin command. No foreign key: the log outlives what it speaks of."""
 
     id = CharField(36, primary_key=True, default=new_id)
     timestamp = Moment(default=clock.now)
-    kind = CharField(16, default="request")
+    kind = CharField(16, default=Kind.REQUEST)
     client_ip = CharField(64, default="")
     user_id = CharField(36, null=True)
     method = CharField(32, default="")

@@ -7,7 +7,7 @@ import logging
 from peewee import fn
 
 from proxy_gpt.db import connection
-from proxy_gpt.models import HEAD, Event, Head, Link, digest_of
+from proxy_gpt.models import HEAD, Event, Head, Kind, Link, digest_of
 from proxy_gpt.models.chain import CHAINED
 
 BATCH = 500  # events read together
@@ -26,7 +26,7 @@ def append(**values):
     if not Head.select().where(Head.id == HEAD, Head.number == number, Head.digest == previous).exists():
         logger.warning("The head of the chain of admin events was not at its end: 'proxy-admin audit verify' says more.")
         previous = BROKEN
-    event = Event.create(kind="admin", **values)
+    event = Event.create(kind=Kind.ADMIN, **values)
     digest = digest_of(previous, number + 1, {name: getattr(event, name) for name in CHAINED})
     Link.create(number=number + 1, event_id=event.id, digest=digest)
     Head.update(number=number + 1, digest=digest).where(Head.id == HEAD).execute()
@@ -101,4 +101,4 @@ def _links(after, last):
 def _admin_events(after):
     """[(id, its number in the chain or None)] of the next admin events."""
     found = Event.select(Event.id, Link.number).left_outer_join(Link, on=(Link.event_id == Event.id))
-    return list(found.where(Event.kind == "admin", Event.id > after).order_by(Event.id).limit(BATCH).tuples())
+    return list(found.where(Event.kind == Kind.ADMIN, Event.id > after).order_by(Event.id).limit(BATCH).tuples())

@@ -9,7 +9,7 @@ from peewee import SqliteDatabase
 
 from proxy_gpt.db import connection
 from proxy_gpt.ids import first_id
-from proxy_gpt.models import Event, proxy
+from proxy_gpt.models import Event, Kind, proxy
 
 LEAST, MOST = 10, 1000  # events in a batch
 AIM, AIM_POSTGRES = 0.005, 0.1  # seconds that a batch should take
@@ -40,7 +40,7 @@ def prune(moment):
 
 @connection()
 def _old(after, moment, most):
-    found = Event.select(Event.id).where(Event.id > after, Event.id < first_id(moment), Event.kind != "admin")
+    found = Event.select(Event.id).where(Event.id > after, Event.id < first_id(moment), Event.kind != Kind.ADMIN)
     return [identity for (identity,) in found.order_by(Event.id).limit(most).tuples()]
 
 
