@@ -7,11 +7,11 @@ from pathlib import Path
 
 from proxy_gpt.errors import SettingError
 from proxy_gpt.money import BILLION
+from proxy_gpt.snapshots import entry_of
 
 OWN = Path(__file__).with_name("prices.toml")
 KINDS = ("input", "cached_input", "output", "minute")
 MOST = 10_000  # of the currency for a million tokens, so that no sum comes near what a database's integer holds
-SNAPSHOT = re.compile(r"(?:-\d{4}(?:-\d\d-\d\d)?)?(?::.*)?", re.DOTALL)  # what may follow a model's name: a date, an owner or a tag
 MILLION = 10**6
 
 
@@ -22,7 +22,7 @@ class Prices:
         self.currency = currency
         self.models = models
         # Callers name the models: what is remembered of them has a bound.
-        self.of = functools.lru_cache(maxsize=4096)(self._of)
+        self.of = functools.lru_cache(maxsize=4096)(lambda model: entry_of(model, models))
 
     @classmethod
     def load(cls, path=""):
@@ -56,14 +56,6 @@ class Prices:
         """Billionths that it costs at the most, whatever the model."""
         input_price, output_price = (max((model.get(kind, 0) for model in self.models.values()), default=0) for kind in ("input", "output"))
         return (input_tokens * input_price + output_tokens * output_price) // MILLION
-
-    def _of(self, model):
-        """The entry with the longest name that is the model's, or begins it with no more than a snapshot's date behind."""
-        for end in range(len(model), 0, -1):
-            price = self.models.get(model[:end])
-            if price is not None and SNAPSHOT.fullmatch(model, end):
-                return price
-        return None
 
 
 def _read(path):

@@ -80,12 +80,15 @@ def test_counts_are_exact_whichever_worker_counted_and_whichever_is_asked(server
         eventually(lambda: sum(more(server, before, "requests_total").values()) == 6)  # a request is counted when its answer is out
     with only(server, other):
         assert [call(eve), call(eve, "/nothing"), call(eve, "/v1/whatever", "BREW")] == [200, 404, 404]
+        assert [call(eve, path) for path in ("/usage", "/docs", "/openapi.json")] == [200] * 3
         eventually(lambda: more(server, before, "requests_total") == {
             ("requests_total", "v1", "GET", "200"): 4, ("requests_total", "v1", "POST", "200"): 2, ("requests_total", "v1", "GET", "401"): 1,
             ("requests_total", "other", "GET", "404"): 1, ("requests_total", "v1", "other", "404"): 1,
+            ("requests_total", "usage", "GET", "200"): 1, ("requests_total", "docs", "GET", "200"): 2,
         })  # fmt: skip
         assert more(server, before, "outcomes_total") == {
             ("outcomes_total", "v1", "complete"): 7, ("outcomes_total", "v1", "refused"): 1, ("outcomes_total", "other", "refused"): 1,
+            ("outcomes_total", "usage", "complete"): 1, ("outcomes_total", "docs", "complete"): 2,
         }  # fmt: skip
         tokens = {"input": "prompt_tokens", "output": "completion_tokens"}
         assert more(server, before, "tokens_total") == {

@@ -2,6 +2,7 @@
 import pytest
 
 from proxy_gpt.errors import SettingError
+from proxy_gpt.metrics.catalog import OTHER, Catalog
 from proxy_gpt.prices import Prices
 from tests.test_settings import one_sentence
 from tests.test_start import refused
@@ -30,9 +31,10 @@ def prices(tmp_path, text):
     ("a-mini:acme::id", "a-mini"), ("a-mini-2024-07-18:acme::id", "a-mini"), ("aa", None), ("a-", None), ("a-maxi", None), ("a-2024", "a"),
     ("a-20245", None), ("a-2024-08-06-preview", None), ("A", None), ("", None), ("b/a", None), ("a\n", None),
 ])  # fmt: skip
-def test_a_snapshot_costs_what_its_model_does_and_nothing_else_is_taken_for_it(tmp_path, model, entry):
+def test_a_snapshot_costs_what_its_model_does_and_is_counted_as_it_and_nothing_else_is_taken_for_it(tmp_path, model, entry):
     table = prices(tmp_path, TABLE)
     assert table.of(model) == (entry and table.models[entry]) and table.knows(model) == (entry is not None)
+    assert Catalog([("alias", name) for name in table.models]).model(model) == (entry or OTHER)
 
 
 def test_cached_tokens_are_a_part_of_the_input_and_sums_are_exact(tmp_path):

@@ -1,19 +1,18 @@
 """All metrics, and the values that their labels may have: nobody who calls can make one more."""
-import re
 from http import HTTPStatus
 
-from proxy_gpt.eventlog.record import COLUMNS, OUTCOMES
+from proxy_gpt.eventlog.record import OUTCOMES
 from proxy_gpt.metrics.families import Counts, Gauges, Times, Worst
 from proxy_gpt.money import BILLION
+from proxy_gpt.snapshots import entry_of
 
 OTHER = "other"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 STATUSES = tuple(str(status.value) for status in HTTPStatus)
-GROUPS = ("v1", "user", "chat", "team", "prompt", "stream", "health")
+GROUPS = ("v1", "user", "chat", "team", "prompt", "stream", "usage", "docs", "health")
 KINDS = ("call", "prompt", "sse", "websocket")  # of what is open: see `live`
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 TOKENS = {"input": "input_tokens", "output": "output_tokens", "cached": "cached_tokens", "reasoning": "reasoning_tokens"}
-DATED = re.compile(r"-\d{4}-\d\d-\d\d$")
 
 
 class Catalog:
@@ -29,8 +28,8 @@ class Catalog:
         self.outcomes = self._add(Counts, "outcomes", "How requests ended.", **endpoint, outcome=(*OUTCOMES, OTHER))
         self.seconds = self._add(Times, "request_seconds", "Time from a request's head to its last byte.", bounds=SECONDS, **endpoint)
         self.first_byte = self._add(Times, "first_byte_seconds", "Time until the upstream's first byte.", bounds=SECONDS, endpoint=("v1", "prompt"))
-        self.tokens = self._add(Counts, "tokens", "Tokens that the upstream reported; cached and reasoning ones are among the others.", **model, kind=tuple(TOKENS))
-        self.cost = self._add(Counts, "cost", "What answers cost, in the currency of the prices.", unit=BILLION, **model) if "cost" in COLUMNS else None
+        self.tokens = self._add(Counts, "tokens", "Tokens, reported or estimated; cached and reasoning ones are among the others.", **model, kind=tuple(TOKENS))
+        self.cost = self._add(Counts, "cost", "What answers cost, in the currency of the prices.", unit=BILLION, **model)
         self.passing = self.width  # from here on: how things stand now
         self.workers = self._add(Gauges, "workers", "Workers that serve.")
         self.open = self._add(Gauges, "open", "Calls, prompts and chat streams that are open.", kind=KINDS)
@@ -50,5 +49,5 @@ class Catalog:
         return range(self.passing, self.width)
 
     def model(self, name):
-        """The label for a model that somebody named: one of MODELS, whatever its date."""
-        return self.models.get(name) or self.models.get(DATED.sub("", name), OTHER)
+        """The label for a model that somebody named: one of MODELS, or that of which it is a snapshot."""
+        return entry_of(name, self.models) or OTHER

@@ -8,7 +8,9 @@ from proxy_gpt.metrics.catalog import GROUPS, METHODS, OTHER, SECONDS, STATUSES,
 from proxy_gpt.metrics.cells import Cells
 
 LAST = len(SECONDS) + 1  # the place of the sum behind the counts
-PATHS = {"/chat/prompt": "prompt", "/chat/stream": "stream", "/healthz": "health", "/readyz": "health", "/metrics": "health"}
+PATHS = {
+    "/chat/prompt": "prompt", "/chat/stream": "stream", "/openapi.json": "docs", "/healthz": "health", "/readyz": "health", "/metrics": "health",
+}  # fmt: skip
 METHOD, OUTCOME, GROUP = ({value: value for value in values} for values in (METHODS, OUTCOMES, GROUPS))
 STATUS = {int(status): status for status in STATUSES}
 
@@ -42,8 +44,7 @@ class Tally:
         model = self.catalog.model(record.model)
         for kind, column in TOKENS.items():
             self.row[self.catalog.tokens.at[model, kind]] += getattr(record, column) or 0
-        if self.catalog.cost:
-            self.row[self.catalog.cost.at[(model,)]] += record.cost or 0
+        self.row[self.catalog.cost.at[(model,)]] += record.cost or 0
 
     def note(self, process):
         """Note how the process stands now. `process` is a Proxy."""
