@@ -4,9 +4,13 @@ import csv
 import io
 import itertools
 import json
+import re
 import signal
 import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -166,8 +170,28 @@ def test_an_export_that_is_interrupted_says_where_to_go_on(server, admin):
     assert 0 < len(others) < 3000 and got | set(others) == {event["id"] for event in server.events(user_id="exported")}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process's memory is told in other ways")
+def test_an_export_of_any_length_takes_little_memory(tmp_path):
+    admin = Admin(tmp_path, f"sqlite:///{tmp_path / 'proxy.db'}")
+    admin.ok("migrate")
+    fill(admin, 2000, "large", "y" * 50_000)  # 100 MB
+    with running(admin, "events", "--json", "--all", "--endpoint", "/old") as process:
+        lines = io.BufferedReader(process.stdout)
+        assert all(len(lines.readline()) > 50_000 for _ in range(1990))
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    assert int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) < 150_000
+    (tmp_path / "proxy.db").unlink()  # it would be searched for secrets
+
+
 def test_at_a_terminal_a_long_command_shows_how_far_it_is_and_ctrl_c_ends_it(server, admin):
     fill(server, 9000, "shown")
+    terminal = admin.at_a_terminal("events", "--all", "--endpoint", "/old", "--text", "X")
+    terminal.wait_for("ENDPOINT")
+    time.sleep(0.3)  # meanwhile it stands still, as nobody reads: much is still to be found, and to say after this long
+    terminal.wait_for("Looking for more, back to 2025-06-15 15:0")
+    terminal.type("\x03")
+    status, shown = terminal.end()
+    assert status == 130 and "Traceback" not in shown and re.search(r"Stopped: go on with --before \S+\s*$", shown)
     terminal = admin.at_a_terminal("prune", "--older-than", "2025-07-01", "--yes")
     terminal.wait_for("events deleted by now, up to 2025-06-15")
     terminal.type("\x03")
