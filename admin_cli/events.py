@@ -89,7 +89,7 @@ def _check(follow, everything, limit, bounded, two_formats):
     if everything and limit:
         raise click.UsageError("--all and --limit contradict each other.")
     if two_formats:
-        raise click.UsageError("Choose one of --json and --csv.")
+        raise click.UsageError("Give --json or --csv, not both.")
 
 
 def _print_found(filters, before, left, output):

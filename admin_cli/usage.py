@@ -22,7 +22,7 @@ SHOWN = {
 @click.option("--team", metavar="ID", help="Only what this team was charged with.")
 @click.option("--model", help="Only what was used of this model.")
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @action()
 def show_usage(by, since, until, user, team, model, as_json, as_csv):
     """Show what was used: requests, tokens, cost, and of how many requests these are estimated, unknown or without a price."""

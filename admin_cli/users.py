@@ -55,8 +55,8 @@ def show_user(user, as_json):
 @click.command("create")
 @click.argument("username")
 @new_password
-@click.option("--first-name", default="")
-@click.option("--last-name", default="")
+@click.option("--first-name", default="", help="The first name of the user.")
+@click.option("--last-name", default="", help="The last name of the user.")
 @action(creates=True)
 def create_user(username, password, shortest, first_name, last_name):
     """Make a new user. Without PASSWORD it is asked for."""
