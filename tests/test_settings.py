@@ -98,7 +98,7 @@ def refusal(**environ):
 def one_sentence(text):
     """The text, if it is one line with a full stop, without a traceback, and without what the tests call `hidden`."""
     assert text.endswith(".") and "\n" not in text and "Traceback" not in text and "hidden" not in text
-    assert len(text) < 400
+    assert len(text) < 500
     return text
 
 
