@@ -179,6 +179,19 @@ def test_prompts_at_once_lose_nothing_and_leave_the_context_as_the_table_has_it(
         kept = read(alice, chat)
 
 
+def test_a_prompt_that_takes_long_to_send_has_the_place_in_the_context_that_it_has_in_the_table(alice, chat, upstream):
+    body = f"id={chat}&prompt=long"
+    with Wire(alice.server) as wire:
+        status, _ = wire.ask("POST", "/chat/prompt", bearer(alice), "Expect: 100-continue", f"Content-Length: {len(body)}")
+        assert status == 100  # it has begun
+        prompt(alice, chat, "short")
+        wire.send(body.encode())
+        assert wire.head()[0] == 200
+    kept = [message["prompt"] for message in read(alice, chat)]
+    prompt(alice, chat, "and now?")
+    assert [text for role, text in told(upstream) if role == "user"] == [*kept, "and now?"]
+
+
 REFUSALS = {
     "upstream 400": (answers.error("400 Bad Request", "Too long.", "context_length_exceeded"), 400, "context_length_exceeded", "upstream_error"),
     "upstream 429": (answers.error("429 Too Many Requests", "Slow down.", "rate_limit_exceeded", "Retry-After: 7"), 429,

@@ -6,7 +6,7 @@ cache has not heard of (another worker wrote it, Redis was away, an operator del
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from proxy_gpt.db import connection
 from proxy_gpt.models import ChatUser, User
@@ -20,9 +20,10 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Some of a chat's last messages, oldest first, as (user id, prompt, reply), and the revision they were true at."""
+    """Some of a chat's last messages, oldest first, as (user id, prompt, reply), the last one's id, and the revision they were true at."""
 
     revision: int
+    last_id: str
     messages: list
 
 
@@ -38,15 +39,21 @@ class Contexts:
         if cached:
             return cached
         revision, rows = messages.history(chat.id, max(count, CACHED))
-        context = Context(revision, [(row.user_id, row.prompt, row.reply) for row in rows])
+        context = Context(revision, rows[-1].id if rows else "", [(row.user_id, row.prompt, row.reply) for row in rows])
         self._keep(chat.id, context)
         return context
 
     def ended(self, message, context):
-        """A message has ended that was sent with this context; if nothing else has ended since, the cache can go on."""
-        if context.revision == message.revision - 1:
-            added = [(message.user_id, message.prompt, message.reply)] if message.status == "complete" else []
-            self._keep(message.chat_id, Context(message.revision, context.messages + added))
+        """A message has ended that was sent with this context; if nothing else has ended since, the cache can go on.
+
+        Not with one that began before another that is in the context: its place is in the middle.
+        """
+        if context.revision != message.revision - 1 or message.id <= context.last_id:
+            return
+        last_id, added = context.last_id, []
+        if message.status == "complete":
+            last_id, added = message.id, [(message.user_id, message.prompt, message.reply)]
+        self._keep(message.chat_id, Context(message.revision, last_id, context.messages + added))
 
     def forget(self, chat_id):
         """The chat is deleted."""
@@ -63,7 +70,7 @@ class Contexts:
         return context if context.revision == chat.revision else None
 
     def _keep(self, chat_id, context):
-        self.cache.set(chat_id, json.dumps({"revision": context.revision, "messages": context.messages[-CACHED:]}))
+        self.cache.set(chat_id, json.dumps({**asdict(context), "messages": context.messages[-CACHED:]}))
 
 
 def as_chat_messages(chat, context, count, author_id, prompt):
