@@ -56,7 +56,7 @@ def list_of_chats(people, chat):
 def prompt(people, chat):
     message = messages.begin(new_id(), chat, people[0].id, "why?", "gpt-4")
     messages.history(chat.id, 10)
-    context.as_chat_messages(chat, context.Context(0, [(user.id, "a", "b") for user in people]), 10, people[0].id, "why?")
+    context.as_chat_messages(chat, context.Context(0, "", [(user.id, "a", "b") for user in people]), 10, people[0].id, "why?")
     messages.keep_piece(message)
     message.status = Status.COMPLETE
     messages.finish(message)

@@ -1,4 +1,5 @@
 """All metrics, and the values that their labels may have: nobody who calls can make one more."""
+import functools
 from http import HTTPStatus
 
 from proxy_gpt.eventlog.record import OUTCOMES
@@ -20,6 +21,7 @@ class Catalog:
 
     def __init__(self, models):
         self.models = {model: model for _, model in models}
+        self.found = functools.lru_cache(maxsize=4096)(lambda name: entry_of(name, self.models))  # of every call
         self.families = []
         self.width = 0
         endpoint = {"endpoint": (*GROUPS, OTHER)}
@@ -50,4 +52,4 @@ class Catalog:
 
     def model(self, name):
         """The label for a model that somebody named: one of MODELS, or that of which it is a snapshot."""
-        return entry_of(name, self.models) or OTHER
+        return self.found(name) or OTHER
