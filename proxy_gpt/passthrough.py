@@ -146,7 +146,7 @@ class Exchange(Call):
     def _model(self):
         """The model that the answer names, else the request."""
         found = (read_model(body.head()) for body in (self.downloaded, self.uploaded) if body)
-        return next(filter(None, found), self.meter.named.model if self.meter else "")
+        return next(filter(None, found), "") or (self.meter.named.model if self.meter else "")  # the last way takes the longest
 
     def _was_let_through(self):
         """Whether the upstream did what it was asked, or may have: it had the whole request, and did not refuse it."""
