@@ -40,6 +40,8 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     trusted_proxies: tuple = ("127.0.0.1", "::1")
     allow_organization: bool = False
+    allow_client_secrets: bool = False
+    allow_unmetered: tuple = ()
     upstream_timeout: int = 660
     connect_timeout: int = 10
     answer_timeout: int = 3600
@@ -102,6 +104,8 @@ def _settings(read):
         metrics_token=read.key("METRICS_TOKEN"),
         trusted_proxies=read.networks("TRUSTED_PROXIES", ("127.0.0.1", "::1")),
         allow_organization=read.switch("ALLOW_ORGANIZATION"),
+        allow_client_secrets=read.switch("ALLOW_CLIENT_SECRETS"),
+        allow_unmetered=read.paths("ALLOW_UNMETERED"),
         upstream_timeout=read.number("UPSTREAM_TIMEOUT", 660, least=1, most=86400),
         connect_timeout=read.number("CONNECT_TIMEOUT", 10, least=1, most=600),
         answer_timeout=read.number("ANSWER_TIMEOUT", 3600, least=1, most=86400),

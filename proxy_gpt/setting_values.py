@@ -9,6 +9,7 @@ SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|\[[0-9a-f:.]+\]", re.IGNORECASE)  # a name, IPv4, or IPv6 in brackets
 
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+PATH = re.compile(r"/v1/[^\s*]*\*?")  # as callers write it; a * at its end stands for anything
 
 
 class Reader:
@@ -66,6 +67,13 @@ class Reader:
             if not (SCHEME.fullmatch(scheme) and (HOST.fullmatch(host) or is_host_and_port(host))):
                 raise SettingError(f"{name} must be a comma-separated list of origins such as https://app.example, without a path or a slash at the end.")
         return origins
+
+    def paths(self, name):
+        """Paths below /v1/, with `*` at the end for anything that follows."""
+        paths = tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+        if not all(PATH.fullmatch(path) and path != "/v1/" for path in paths):
+            raise SettingError(f"{name} must be a comma-separated list of paths such as /v1/vector_stores*, with * at the end alone.")
+        return paths
 
     def choice(self, name, *words):
         """One of these words, the first when unset."""

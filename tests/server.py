@@ -24,7 +24,7 @@ from tests.canary import PASSWORD
 
 BIN = Path(sys.executable).parent
 OUR_SETTINGS = ("API_", "DB_", "DATABASE_", "REDIS_", "ADDRESS", "PORT", "WEB_CONCURRENCY", "LOG_", "LOGIN_", "JOURNAL_", "PASSWORD_",
-                "SIGNUP", "CORS_", "STREAMS_", "METRICS_", "PRICES", "INCLUDE_", "CAPTURE", "RESERVE_")  # fmt: skip
+                "SIGNUP", "CORS_", "STREAMS_", "METRICS_", "PRICES", "INCLUDE_", "CAPTURE", "RESERVE_", "ALLOW_")  # fmt: skip
 
 NEW_USER = """INSERT INTO users (id, created_at, updated_at, username, username_key, password_hash, first_name, last_name)
               VALUES (?, ?, ?, ?, ?, ?, '', '')"""

@@ -41,6 +41,7 @@ def test_every_setting_of_the_code_is_in_the_table_and_every_one_of_the_table_is
 def test_most_settings_have_a_default_to_compare():
     assert len(SHOWN) >= 14 and set(DEFAULTS) - set(SHOWN) <= {
         "API_KEY", "DATABASE_URL", "REDIS_ADDRESS", "REDIS_URL", "PORT", "REDIRECT_HOSTS", "CORS_ORIGINS", "METRICS_TOKEN", "PRICES",
+        "ALLOW_UNMETERED",
     }  # fmt: skip
 
 

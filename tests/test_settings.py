@@ -39,6 +39,8 @@ BAD = {
     ),
     "REDIS_SKIP_VERIFY": ("maybe",),
     "ALLOW_ORGANIZATION": ("maybe", "2", "truee"),
+    "ALLOW_CLIENT_SECRETS": ("maybe", "2"),
+    "ALLOW_UNMETERED": ("vector_stores", "/vector_stores", "/v2/x", "/v1", "/v1/", "*", "/v1/*/x", "/v1/a**", "/v1/a b", "/v1/a,b", "http://h/v1/a", "/V1/a"),
     "INCLUDE_USAGE": ("maybe", "2"),
     "TRUSTED_PROXIES": ("x", "1.2.3", "10.0.0.0/33", "1.2.3.4, x", "**"),
     "REDIRECT_HOSTS": ("https://h", "h/x", "a b", "h:x", "a@h", "*"),
@@ -66,6 +68,11 @@ GOOD = {
         ("[::1]:82", {"host": "[::1]", "port": 82}), ("some-host.example:83", {"host": "some-host.example", "port": 83}),
     ],
     "ALLOW_ORGANIZATION": [("TRUE", {"allow_organization": True}), ("off", {"allow_organization": False})],
+    "ALLOW_CLIENT_SECRETS": [("yes", {"allow_client_secrets": True}), ("", {"allow_client_secrets": False})],
+    "ALLOW_UNMETERED": [
+        ("/v1/vector_stores*, /v1/Videos/edits,", {"allow_unmetered": ("/v1/vector_stores*", "/v1/Videos/edits")}),
+        ("/v1/*", {"allow_unmetered": ("/v1/*",)}), ("", {"allow_unmetered": ()}),
+    ],
     "TRUSTED_PROXIES": [("*", {"trusted_proxies": ("*",)}), ("10.0.0.0/8, ::1", {"trusted_proxies": ("10.0.0.0/8", "::1")})],
     "REDIRECT_HOSTS": [("A.example, b:8443,[::1]:80", {"redirect_hosts": frozenset(("a.example", "b:8443", "[::1]:80"))})],
     "CORS_ORIGINS": [
