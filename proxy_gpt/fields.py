@@ -118,7 +118,7 @@ class Texts:
 
 
 class Form:
-    """What a request has of the declared fields: an attribute for each, checked when it is asked for."""
+    """What a request has of the declared fields: an attribute for each, checked when it is first asked for."""
 
     def __init__(self, declared, values):
         self.declared = {field.name: field for field in declared}
@@ -127,7 +127,8 @@ class Form:
     def __getattr__(self, name):
         if name not in self.declared:
             raise AttributeError(f"The endpoint declares no field '{name}'. Name it in @takes.")
-        return self.declared[name].read(self.values)
+        value = self.__dict__[name] = self.declared[name].read(self.values)
+        return value
 
 
 def takes(*declared):
