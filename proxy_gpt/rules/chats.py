@@ -5,7 +5,7 @@ from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import BadRequest, Forbidden, NotFound
 from proxy_gpt.models import Chat, ChatUser, TeamMember, User
-from proxy_gpt.rules import names
+from proxy_gpt.rules import messages, names
 
 LONGEST_SYSTEM = 32_768  # characters of a system prompt, which every prompt carries
 MOST_ADDED = 1000  # users added to one chat
@@ -91,7 +91,12 @@ def update(user_id, chat_id, **changes):
 
 
 def delete(user_id, chat_id):
-    """Delete one's chat; its messages and participants go with it. Raises as `owned_by`."""
+    """Delete one's chat; its messages and participants go with it. Raises as `owned_by`.
+
+    The messages go first, in batches: there may be hundreds of megabytes of them.
+    """
+    owned_by(user_id, chat_id)
+    messages.delete_of([chat_id])
     with transaction():
         _lock(chat_id)
         owned_by(user_id, chat_id)

@@ -7,6 +7,7 @@ from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import NotFound
 from proxy_gpt.models import Chat, Message, Status, proxy
+from proxy_gpt.rules import batches
 
 SLACK = 60  # seconds in which a prompt is sent upstream, and its end written down
 PAGE = 50  # rows of history read at once
@@ -85,6 +86,26 @@ def delete(message_id):
             raise NotFound(f"There is no message with the id '{message_id}'.", "id")
         _next_revision(message.chat_id)
         message.delete_instance()
+
+
+def delete_of(chat_ids):
+    """Delete all messages of these chats, a batch at a time; the chats' revisions move on, so that no cache brings one back."""
+    with transaction():
+        Chat.update(revision=Chat.revision + 1).where(Chat.id.in_(chat_ids)).execute()
+    for chat_id in chat_ids:
+        for _ in batches.delete(lambda after, size, chat_id=chat_id: _ids(chat_id, after, size), _delete):
+            pass
+
+
+@connection()
+def _ids(chat_id, after, most):
+    found = Message.select(Message.id).where(Message.chat == chat_id, Message.id > after)
+    return [identity for (identity,) in found.order_by(Message.id).limit(most).tuples()]
+
+
+@connection()
+def _delete(ids):
+    return Message.delete().where(Message.id.in_(ids)).execute()
 
 
 @connection()

@@ -1,18 +1,10 @@
-"""Deleting old events, so that the proxy that writes new ones beside it never waits long.
-
-Each batch is a transaction of its own, with a pause after it, and on SQLite as large as takes some milliseconds, since
-nobody else writes in that time; on PostgreSQL nobody waits for it. Events of the admin command stay: they are a chain.
-"""
-import time
-
-from peewee import SqliteDatabase
-
+"""Deleting old events, beside the proxy that writes new ones. Events of the admin command stay: they are a chain."""
 from proxy_gpt.db import connection
 from proxy_gpt.ids import first_id
-from proxy_gpt.models import Event, Kind, proxy
+from proxy_gpt.models import Event, Kind
+from proxy_gpt.rules import batches
 
-LEAST, MOST = 10, 1000  # events in a batch
-AIM, AIM_POSTGRES = 0.005, 0.1  # seconds that a batch should take
+LEAST = 10  # events in the first batch
 PAUSES = 4  # times as long as a batch took is the pause after it
 COUNTED = 10_000  # events counted together
 
@@ -27,15 +19,7 @@ def count(moment):
 
 def prune(moment):
     """Delete the events that are older than the moment. Yields (how many by now, the last id deleted) after each batch."""
-    total, after, size = 0, "", LEAST
-    aim = AIM if isinstance(proxy.obj, SqliteDatabase) else AIM_POSTGRES
-    while ids := _old(after, moment, size):
-        begin = time.monotonic()
-        total += _delete(ids)
-        taken, after = time.monotonic() - begin, ids[-1]
-        yield total, after
-        size = max(LEAST, min(MOST, int(len(ids) * aim / max(taken, 1e-4)), 2 * size))
-        time.sleep(max(AIM, PAUSES * taken))
+    return batches.delete(lambda after, size: _old(after, moment, size), _delete, LEAST, PAUSES)
 
 
 @connection()

@@ -3,7 +3,7 @@ from proxy_gpt import clock
 from proxy_gpt.db import connection, transaction
 from proxy_gpt.errors import BadRequest, Forbidden, NotFound
 from proxy_gpt.models import Chat, Team, TeamMember, User
-from proxy_gpt.rules import limits, names
+from proxy_gpt.rules import limits, messages, names
 
 LONGEST_NAME = 30
 LONGEST_DESCRIPTION = 256
@@ -71,7 +71,9 @@ def update(user_id, team_id, **changes):
 
 
 def delete(user_id, team_id):
-    """Delete one's team; its chats go with it. Raises as `owned_by`."""
+    """Delete one's team; its chats go with it, as by `chats.delete`. Raises as `owned_by`."""
+    owned_by(user_id, team_id)
+    messages.delete_of(_chats(team_id))
     with transaction():
         _lock(team_id)
         owned_by(user_id, team_id)
@@ -98,6 +100,11 @@ def remove(user_id, team_id, people):
         if team.owner_id in ids:
             raise BadRequest("The owner of the team cannot be removed from it. Delete the team instead.", "user_ids")
         TeamMember.delete().where(TeamMember.team == team_id, TeamMember.user.in_(list(ids))).execute()
+
+
+@connection()
+def _chats(team_id):
+    return [chat.id for chat in Chat.select(Chat.id).where(Chat.team == team_id)]
 
 
 def _lock(team_id):
