@@ -59,7 +59,7 @@ REPORTED = {  # with the cost in billionths of a dollar
     "a transcription billed by seconds": ("/v1/audio/transcriptions", recording("whisper-1"), (None, None, None, None, 12), 1_200_000),
     "a transcription billed by tokens": ("/v1/audio/transcriptions", recording("gpt-4o-transcribe"), (14, 45, None, None, None), 534_000),
     "an image": ("/v1/images/generations", {"model": "gpt-image-1", "prompt": "A cat"}, (50, 1056, None, None, None), 42_740_000),
-    "a streamed run": ("/v1/threads/t/runs", {"assistant_id": "a", "stream": True}, (20, 11, None, None, None), 9600),
+    "a streamed run": ("/v1/threads/t/runs", {"assistant_id": "a", "stream": True}, (20, 11, 0, None, None), 9600),
 }  # fmt: skip
 
 
@@ -68,6 +68,52 @@ def test_what_the_upstream_reports_is_exact_and_priced(server, eve, upstream, ca
     path, body, counts, cost = REPORTED[case]
     event = server.event(send(eve, path, body))
     assert used(event) == ("exact", *counts) and event["cost"] == cost
+
+
+SPELLINGS = {  # a report, and what it says of (input, cached, output) tokens
+    "OpenAI's": ({"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 16}}, (20, 16, 5)),
+    "of responses": ({"input_tokens": 20, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 16}}, (20, 16, 5)),
+    "of sounds": ({"input_tokens": 20, "output_tokens": 5, "input_token_details": {"cached_tokens": 16, "audio_tokens": 4}}, (20, 16, 5)),
+    "of runs": ({"prompt_tokens": 20, "completion_tokens": 5, "prompt_token_details": {"cached_tokens": 16}}, (20, 16, 5)),
+    "Anthropic's": ({"input_tokens": 2000, "cache_read_input_tokens": 18000, "output_tokens": 5}, (20000, 18000, 5)),
+    "Anthropic's with a new cache": (
+        {"input_tokens": 10, "cache_creation_input_tokens": 300, "cache_read_input_tokens": 0, "output_tokens": 5}, (310, 0, 5),
+    ),
+    "Anthropic's, all from the cache": ({"cache_read_input_tokens": 18000, "output_tokens": 5}, (18000, 18000, 5)),
+    "DeepSeek's": ({"prompt_tokens": 20, "completion_tokens": 5, "prompt_cache_hit_tokens": 16, "prompt_cache_miss_tokens": 4}, (20, 16, 5)),
+    "Moonshot's": ({"prompt_tokens": 20, "completion_tokens": 5, "cached_tokens": 16}, (20, 16, 5)),
+    "with details that say nothing of a cache": ({"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": {"audio_tokens": 1}}, (20, None, 5)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+def test_cached_tokens_are_known_in_each_spelling(server, eve, upstream, path, spelling):
+    report, (tokens_in, cached, tokens_out) = SPELLINGS[spelling]
+    upstream.script(answers.jsonly({"model": "gpt-4o", "usage": report}))
+    event = server.event(send(eve, path, {"model": "gpt-4o"}))
+    assert (event["usage"], event["input_tokens"], event["cached_tokens"], event["output_tokens"]) == ("exact", tokens_in, cached, tokens_out)
+    assert event["cost"] == 2500 * (tokens_in - (cached or 0)) + 1250 * (cached or 0) + 10_000 * tokens_out
+
+
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+HELLO = {"choices": [{"message": {"content": "Once upon a ti"}}]}
+UNBELIEVABLE = {
+    "zeros beside words": ("/v1/chat/completions", whole(json.dumps({**HELLO, "usage": NOTHING}).encode()), SAID),
+    "no output beside words": ("/v1/chat/completions", whole(json.dumps({**HELLO, "usage": {"prompt_tokens": 9}}).encode()), SAID),
+    "zeros beside streamed words": ("/v1/chat/completions", SSE + chunked(WORDS, b'data: {"choices":[],"usage":{"prompt_tokens":0}}\n\n', b""), SAID),
+    "zeros beside a response": (
+        "/v1/responses", whole(b'{"output":[{"content":[{"text":"Once upon a ti"}]}],"usage":{"input_tokens":0,"output_tokens":0}}'), SAID,
+    ),
+    "zeros for embeddings": ("/v1/embeddings", whole(json.dumps({"data": [], "usage": NOTHING}).encode()), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNBELIEVABLE)
+def test_a_report_that_cannot_be_true_is_not_believed(server, eve, upstream, case):
+    path, answer, said = UNBELIEVABLE[case]
+    upstream.script(answer)
+    assert used(server.event(send(eve, path, CHAT))) == ("estimated", told(CHAT), said, None, None, None)
 
 
 NOT_COUNTED = {

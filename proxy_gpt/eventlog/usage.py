@@ -11,6 +11,8 @@ USAGE = re.compile(rb'"usage"\s*:\s*\{')
 LONGEST = 4096  # bytes of a usage object
 OVERLAP = 64  # bytes kept of a chunk, for a key that is cut by its end
 MOST = 1 << 32  # tokens or seconds of one call; no sum of them comes near what a database's integer holds
+DETAILS = ("tokens_details", "token_details")  # the second one in sounds and in runs
+BESIDE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")
 CANDIDATES = 4  # usage objects remembered; the last that is one counts
 _decode = json.JSONDecoder().raw_decode
 
@@ -49,10 +51,10 @@ def read_usage(text):
     except (ValueError, RecursionError):
         return {}
     columns = {
-        "input_tokens": _count(usage, "prompt_tokens", "input_tokens"),
+        "input_tokens": _input(usage),
         "output_tokens": _count(usage, "completion_tokens", "output_tokens"),
-        "cached_tokens": _detail(usage, "cached_tokens", "prompt_tokens_details", "input_tokens_details"),
-        "reasoning_tokens": _detail(usage, "reasoning_tokens", "completion_tokens_details", "output_tokens_details"),
+        "cached_tokens": _cached(usage),
+        "reasoning_tokens": _detail(usage, "reasoning_tokens", "completion", "output"),
     }
     read = {name: int(value) for name, value in columns.items() if value is not None}
     seconds = _count(usage, "seconds")
@@ -67,8 +69,20 @@ def _count(usage, *names):
     return None
 
 
-def _detail(usage, name, *places):
-    for place in places:
+def _input(usage):
+    """All tokens of the input. Anthropic's report leaves out those that its cache was read or written for."""
+    parts = [_count(usage, "prompt_tokens", "input_tokens"), *(_count(usage, name) for name in BESIDE_INPUT)]
+    return None if all(part is None for part in parts) else sum(part or 0 for part in parts)
+
+
+def _cached(usage):
+    """The tokens of the input that came from a cache: OpenAI's spellings, then Anthropic's, DeepSeek's and Moonshot's."""
+    found = _detail(usage, "cached_tokens", "prompt", "input")
+    return _count(usage, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens") if found is None else found
+
+
+def _detail(usage, name, *directions):
+    for place in (f"{direction}_{details}" for direction in directions for details in DETAILS):
         if isinstance(usage.get(place), dict):
             return _count(usage[place], name)
     return None
