@@ -33,6 +33,10 @@ class Database:
 
     use_without_limit = settle
 
+    def settle_expired(self):
+        """What the server does now and then."""
+        self.sql.settle_expired()
+
     def begin_anew(self, whose):
         """It need not: the shipper settles all calls, those of people without limits too."""
 
@@ -48,6 +52,10 @@ class Redis:
 
     def use_without_limit(self, settlement):
         """It is not told of that."""
+
+    def settle_expired(self):
+        """Each reservation does so, whoever makes it."""
+        self.reserve(call(Cap(f"user:{new_id()}", DAY, tokens=1), tokens=1))
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
@@ -162,21 +170,39 @@ def test_what_a_call_used_beyond_its_reservation_counts_too(ledger, user):
     assert refused.value.amounts == [Amounts(requests=1, tokens=130)]
 
 
-def test_the_hold_of_a_process_that_is_no_more_goes_away(make, user):
-    cap = Cap(user, DAY, tokens=100)
-    make(longest_call=-3600).reserve(call(cap, tokens=100))
-    make().reserve(call(cap, tokens=100))
+def test_a_hold_that_nobody_settles_in_time_counts_as_it_was_reserved(make, user):
+    day = Cap(user, DAY, tokens=100, money=50)
+    lost = call(day, Cap(user, MONTH, tokens=1000), tokens=100, money=30)
+    make(longest_call=-3600).reserve(lost)
     with pytest.raises(Exceeded):
-        make().reserve(call(cap, tokens=1))
+        make().reserve(call(day, tokens=1))
+    make().settle_expired()
+    assert make().amounts(lost.periods()) == 2 * [Amounts(requests=1, tokens=100, money=30)]
+    with pytest.raises(Exceeded):
+        make().reserve(call(day, tokens=1))
 
 
-def test_a_call_that_outlives_its_hold_counts_all_the_same(make, user):
-    cap = Cap(user, DAY, tokens=100)
-    late = call(cap, tokens=50)
+def test_a_call_that_outlives_its_hold_counts_twice_rather_than_not_at_all(make, user):
+    late = call(Cap(user, DAY, tokens=100), tokens=50)
     make(longest_call=-3600).reserve(late)
-    make().reserve(call(cap, tokens=100))
+    make().settle_expired()
     make().settle(ended(late, tokens=40))
-    assert make().amounts(late.periods()) == [Amounts(requests=2, tokens=40, held_tokens=100)]
+    assert make().amounts(late.periods()) == [Amounts(requests=1, tokens=90)]
+
+
+@pytest.mark.parametrize(("estimate", "counted"), [(0, 60), (59, 60), (61, 61), (1234567, 1234567)])
+def test_an_estimate_counts_only_where_it_is_more_than_what_was_reserved(make, ledger, user, estimate, counted):
+    guessed = call(Cap(user, DAY, tokens=100, money=100), tokens=60, money=60)
+    ledger.reserve(guessed)
+    ledger.settle(ended(guessed, tokens=estimate, money=estimate)._replace(exact=False))
+    assert ledger.amounts(guessed.periods()) == [Amounts(requests=1, tokens=counted, money=counted)]
+
+
+def test_an_estimate_without_a_price_counts_the_money_that_was_reserved(ledger, user):
+    guessed = call(Cap(user, DAY, tokens=100, money=100), tokens=60, money=60)
+    ledger.reserve(guessed)
+    ledger.settle(ended(guessed, tokens=70, money=None)._replace(exact=False))
+    assert ledger.amounts(guessed.periods()) == [Amounts(requests=1, tokens=70, money=60)]
 
 
 def test_days_and_months_begin_with_what_was_used_before_and_minutes_with_nothing(make, ledger, user):

@@ -44,8 +44,8 @@ class Book:
         return [amounts or self._by_sums(*period) for period, amounts in zip(periods, found, strict=True)]
 
     def drop_over(self):
-        """What is over, and what nobody will settle, goes from the database; in Redis it goes by itself."""
-        self.sql.drop_expired()
+        """What nobody will settle counts as it was reserved, and what is over goes. In Redis both happen by themselves."""
+        self.sql.settle_expired()
         self.sql.drop_ended()
 
     def _by_sums(self, subject, period):

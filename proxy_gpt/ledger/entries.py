@@ -19,11 +19,6 @@ class Cap(NamedTuple):
     tokens: int = UNLIMITED
     money: int = UNLIMITED  # in billionths
 
-    @property
-    def is_of_use(self):
-        """Whether it bounds more than requests."""
-        return self.tokens != UNLIMITED or self.money != UNLIMITED
-
 
 class Amounts(NamedTuple):
     """What a subject has used in a period, and what is held for its calls under way."""
@@ -59,13 +54,14 @@ class Call:
 
 
 class Settlement(NamedTuple):
-    """How a call ended. What it used without anybody knowing how much is None, and counts as it was reserved."""
+    """How a call ended. What it used counts as it was reserved where it is None, and at least so where it is not `exact`."""
 
     id: str
     timestamp: str
     subjects: tuple
     tokens: int | None = 0
     money: int | None = 0
+    exact: bool = True
 
     def periods(self):
         """Each (subject, period) that the call may belong to."""
@@ -73,7 +69,12 @@ class Settlement(NamedTuple):
 
     def amounts(self, tokens, money):
         """The (tokens, money) that it counts for, where so much was reserved."""
-        return tokens if self.tokens is None else self.tokens, money if self.money is None else self.money
+        return self._counted(self.tokens, tokens), self._counted(self.money, money)
+
+    def _counted(self, used, reserved):
+        if used is None:
+            return reserved
+        return used if self.exact else max(used, reserved)
 
 
 class Exceeded(Exception):
@@ -82,6 +83,11 @@ class Exceeded(Exception):
     def __init__(self, call, amounts):
         super().__init__(call, amounts)
         self.call, self.amounts = call, amounts
+
+
+def bounds_use(caps):
+    """Whether caps bound more than requests."""
+    return any(cap.tokens != UNLIMITED or cap.money != UNLIMITED for cap in caps)
 
 
 def subject(kind, identity):

@@ -26,9 +26,9 @@ class Estimate(NamedTuple):
 
 
 def of_request(meter, head, length, usual_out):
-    """The Estimate of a request whose meter has seen this `head` of its body, of `length` bytes if known; None where it uses no tokens."""
+    """The Estimate of a request whose meter (or None) has seen this `head` of its body, of `length` bytes if known."""
     if meter is None:
-        return None
+        return Estimate()
     if meter.is_text:
         told = meter.told.size * max(length or 0, len(head)) // max(1, len(head))  # the rest is taken to be like the beginning
         silent = metering.EMBEDDINGS.fullmatch(meter.endpoint)

@@ -1,8 +1,10 @@
 """Where calls of people with limits pass, or not: the one place where limits are enforced, for /v1/* and for prompts."""
+import functools
+
 from proxy_gpt.errors import Forbidden
 from proxy_gpt.ledger import refusal, settling
 from proxy_gpt.ledger.book import Book
-from proxy_gpt.ledger.entries import UNLIMITED, Call, Exceeded
+from proxy_gpt.ledger.entries import UNLIMITED, Call, Exceeded, bounds_use
 
 SECOND = 16_000  # bytes of a recording, about
 NO_PRICE = "The model '{}' has no price here, and your money is limited. Use another model, or ask the operator to add it to the file that PRICES names."
@@ -17,7 +19,7 @@ class Gate:
         self.usual_out = settings.reserve_tokens
 
     def admit(self, record, estimate):
-        """Reserve what a call may use, under the caps of its record. `estimate` is None for one that uses no tokens.
+        """Reserve what a call may use, under the caps of its record. `estimate` is None for one that costs nothing.
 
         Raises LimitReached, Forbidden for a model without a price, or Unavailable.
         """
@@ -26,7 +28,7 @@ class Gate:
             return
         if any(cap.money != UNLIMITED for cap in caps):
             self._require_price(estimate.model)
-        use = self._use(estimate) if any(cap.is_of_use for cap in caps) else (0, 0)
+        use = self._use(estimate) if bounds_use(caps) else (0, 0)
         call = Call(record.id, record.timestamp, caps, *use)
         try:
             self.book.reserve(call)
@@ -37,7 +39,7 @@ class Gate:
     def settle(self, record):
         """The event of a call is whole: what it used counts, and what was reserved for it is no more."""
         call = record.call
-        if call is not None and (call.tokens or call.money or record.usage and any(cap.is_of_use for cap in call.caps)):
+        if call is not None and (call.tokens or record.usage and bounds_use(call.caps)):
             self.book.settle(settling.settlement_of(record))
 
     def settle_interrupted(self, ids):
@@ -51,16 +53,17 @@ class Gate:
             raise Forbidden(NO_PRICE.format(model[:100]), "model")
 
     def _use(self, estimate):
-        """(tokens, money) that a call may use. The money is that of whatever the model is billed by."""
+        """(tokens, money) that a call may use: at least one of each, so that none passes once a budget is used up.
+
+        The money is that of the dearest way in which the model is billed.
+        """
         told, said = estimate.tokens_in, estimate.tokens_out
-        if not estimate.model:  # it is named too far behind, or not at all
-            return told + said, self.prices.dearest(told, said)
-        cost = self.prices.cost(estimate.model, told, said)
-        if cost is None:  # what it gives out is not paid by tokens
-            cost = self.prices.cost(estimate.model, told)
-        if cost is None:
-            cost = self.prices.cost(estimate.model, seconds=max(60, estimate.size / SECOND))
-        return told + said, cost or 0
+        cost = functools.partial(self.prices.cost, estimate.model)
+        ways = [cost(told, said), cost(told), cost(seconds=max(60, estimate.size / SECOND))]
+        money = max((way for way in ways if way is not None), default=None)
+        if money is None:  # the model is named too far behind or not at all, or it is billed in no way that is known
+            money = 0 if estimate.model and not self.prices.knows(estimate.model) else self.prices.dearest(told, said)
+        return max(1, told + said), max(1, money)
 
 
 def _requests_alone(caps):

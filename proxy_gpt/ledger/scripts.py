@@ -24,12 +24,18 @@ end
 
 # KEYS: era, holds, expiries, a period for each cap. ARGV: id, now, expires at, tokens, money, and for each cap: when its hash ends,
 # most requests, tokens and money, and the tokens and money that were used before it was opened here ('' where not known).
-# Returns {'taken'}, {'unopened'} or {'full', then the amounts of each period}.
+# A hold that nobody settled in time counts as it was reserved. Returns {'taken'}, {'unopened'} or {'full', then the amounts of each period}.
 RESERVE = GIVE_BACK + """
 local id, now, expires_at, tokens, money = unpack(ARGV, 1, 5)
 local era = redis.call('GET', KEYS[1]) or '0'
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)) do
-  give_back(KEYS[2], KEYS[3], gone)
+  local hold = give_back(KEYS[2], KEYS[3], gone)
+  for _, period in ipairs(hold.periods or {}) do
+    if redis.call('HGET', period, 'era') == hold.era then
+      redis.call('HINCRBY', period, 'tokens', hold.tokens)
+      redis.call('HINCRBY', period, 'money', hold.money)
+    end
+  end
 end
 local unopened, full, amounts, periods = false, false, {}, {}
 for i = 4, #KEYS do
@@ -74,14 +80,17 @@ CLOSE = """
 if redis.call('HDEL', KEYS[1], 'opened') == 1 then redis.call('HSET', KEYS[1], 'tokens', 0, 'money', 0) end
 """
 
-# KEYS: era, holds, expiries, each period that the call may belong to. ARGV: id, and the tokens and money that were used, '' for as many
-# as were held.
+# KEYS: era, holds, expiries, each period that the call may belong to. ARGV: id, the tokens and money that were used, '' for as many
+# as were held, and 1 where they are exact: else at least as many count as were held.
 SETTLE = GIVE_BACK + """
-local id, tokens, money = unpack(ARGV)
+local id, tokens, money, exact = unpack(ARGV)
 local era = redis.call('GET', KEYS[1]) or '0'
 local hold = give_back(KEYS[2], KEYS[3], id)
-if tokens == '' then tokens = hold.tokens end
-if money == '' then money = hold.money end
+local function counted(used, held)
+  if used == '' or exact ~= '1' and tonumber(held) > tonumber(used) then return held end
+  return used
+end
+tokens, money = counted(tokens, hold.tokens), counted(money, hold.money)
 for i = 4, #KEYS do
   if redis.call('HGET', KEYS[i], 'era') == era then
     redis.call('HINCRBY', KEYS[i], 'tokens', tokens)

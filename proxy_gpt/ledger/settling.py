@@ -43,4 +43,4 @@ def _settlement(identity, timestamp, user_id, team_id, usage, tokens_in, tokens_
     if not usage:
         return Settlement(identity, timestamp, subjects)
     tokens = None if usage == metering.UNKNOWN else (tokens_in or 0) + (tokens_out or 0)
-    return Settlement(identity, timestamp, subjects, tokens, cost)
+    return Settlement(identity, timestamp, subjects, tokens, cost, usage == metering.EXACT)

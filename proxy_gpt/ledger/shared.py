@@ -37,7 +37,7 @@ class SharedLedger:
 
     def settle(self, settlement):
         """Put what the call used in the place of what was held for it. Raises RedisError."""
-        self._run(self.settle_script, settlement.periods(), [settlement.id, *settlement.amounts("", "")])
+        self._run(self.settle_script, settlement.periods(), [settlement.id, *map(_text, (settlement.tokens, settlement.money)), int(settlement.exact)])
 
     def begin_anew(self, whose):
         """Take what a subject, or each of `every-user` or `every-team`, used from the sums again: they have what nobody told Redis of."""
@@ -70,6 +70,10 @@ class SharedLedger:
         except RedisError:
             self.missed = True
             raise
+
+
+def _text(amount):
+    return "" if amount is None else amount
 
 
 def _key(period):

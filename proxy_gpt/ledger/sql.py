@@ -4,7 +4,6 @@ What a call reserves is taken from every period in one short transaction, by con
 by the shipper, in the transaction that sums up the call's event in `usage_days`, so that the two never differ; until then it is held.
 """
 import json
-import time
 from collections import defaultdict
 from datetime import timedelta
 
@@ -43,7 +42,6 @@ class SqlLedger:
     def __init__(self, transaction, is_postgres, longest_call):
         self.transaction = transaction
         self.is_postgres = is_postgres
-        self.drop_again_at = 0
         self.lifetime = timedelta(seconds=longest_call) + MARGIN
 
     def reserve(self, call):
@@ -56,7 +54,7 @@ class SqlLedger:
                 amounts = self.amounts(call.periods())
             if None in amounts:
                 self._open([period for period, found in zip(call.periods(), amounts, strict=True) if found is None])
-            elif not call.fits(amounts) and not self._drop_expired_now_and_then():  # else there is room now: somebody else was just settled
+            elif not call.fits(amounts):  # else there is room now: somebody else was just settled
                 raise Exceeded(call, amounts)
         raise Unavailable("Too many calls come at once to count them. Try again in a few seconds.")
 
@@ -71,24 +69,24 @@ class SqlLedger:
         with self.transaction() as execute:
             return used(execute, subject, period)
 
-    def drop_expired(self):
-        """Give back what is held for calls whose process never told their end. Returns whether there was any."""
+    def settle_expired(self):
+        """Count what is held for calls whose end nobody told as used.
+
+        If such an end is told later than that, the call counts twice: too much rather than nothing.
+        """
         with self.transaction() as execute:
             ids = [row[0] for row in execute(GONE, (clock.to_text(clock.now()), BATCH)).fetchall()]
-            _change(execute, _given_back(_take_back(execute, ids)))
-        return bool(ids)
+            holds = _take_back(execute, ids)
+            changes = _given_back(holds)
+            for tokens, money, periods in holds.values():
+                for period in periods:
+                    _add(changes[tuple(period)], tokens, money, 0, 0)
+            _change(execute, changes)
 
     def drop_ended(self):
         """Forget the periods that are over."""
         with self.transaction() as execute:
             execute("DELETE FROM limit_periods WHERE ends_at < ?", (clock.to_text(clock.now() - KEPT),))
-
-    def _drop_expired_now_and_then(self):
-        """For who is refused: once a second, however many are."""
-        if time.monotonic() < self.drop_again_at:
-            return False
-        self.drop_again_at = time.monotonic() + 1
-        return self.drop_expired()
 
     def _take(self, execute, call):
         for cap, period in zip(call.caps, call.periods(), strict=True):

@@ -48,7 +48,7 @@ def message(answer):
 
 
 @pytest.mark.parametrize("server", ["sqlite", "postgres", BOTH], indirect=True)
-def test_what_a_killed_worker_held_is_settled_when_the_next_one_starts(server, upstream):
+def test_what_a_killed_worker_held_counts_as_reserved_when_the_next_one_starts(server, upstream):
     person = spender(server, "Eve", tokens_per_day=5000)
     upstream.script(threading.Event())
     asking = threading.Thread(target=lambda: pytest.raises(requests.ConnectionError, ask, person, 4900))
@@ -58,9 +58,8 @@ def test_what_a_killed_worker_held_is_settled_when_the_next_one_starts(server, u
     os.kill(server.workers()[0], signal.SIGKILL)
     asking.join(20)
     eventually(lambda: server.events(user_id=person.id, outcome="interrupted"), within=20)
-    # What its event says: a hundred tokens in, since the upstream had all of the request, and none out that anybody saw.
-    eventually(lambda: ask(person, 4800).status_code == 200, within=20)
-    eventually(lambda: f"; {100 + USED} tokens used, and" in message(ask(person, 4900)))
+    # Its event estimates a hundred tokens in and none out. Nobody knows what the upstream went on to use.
+    eventually(lambda: "; 5000 tokens used, and this call may need" in message(ask(person, 100)), within=20)
 
 
 @pytest.mark.parametrize("server", ["postgres"], indirect=True)
