@@ -2,9 +2,12 @@
 import json
 import re
 
+from proxy_gpt.offload import let_others_run
+
 SPACE = re.compile(r"[ \t\r\n]*")
 COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 COMMA_OR_END = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*|(?=\}))")
+TURN = 1000  # members, after which other requests have their turn
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -13,7 +16,7 @@ def members(text, at=0):
     at = SPACE.match(text, at).end()
     if text[at : at + 1] != "{":
         raise ValueError("no object")
-    at = SPACE.match(text, at + 1).end()
+    at, count = SPACE.match(text, at + 1).end(), 0
     while text[at : at + 1] != "}":
         name, at = _decode(text, at)
         colon = COLON.match(text, at)
@@ -21,6 +24,9 @@ def members(text, at=0):
             raise ValueError("no member")
         value, at = _decode(text, colon.end())
         yield name, value, colon.end(), at
+        count += 1
+        if count % TURN == 0:
+            let_others_run()
         behind = COMMA_OR_END.match(text, at)
         if behind is None:
             raise ValueError("no end")

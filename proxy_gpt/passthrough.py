@@ -3,8 +3,8 @@ import errno
 import json
 
 from proxy_gpt import incoming
-from proxy_gpt.errors import ClientGone, ProxyError, TooLarge
-from proxy_gpt.eventlog.capture import Capture
+from proxy_gpt.errors import ClientGone, ProxyError, TooLarge, UnsupportedType
+from proxy_gpt.eventlog.capture import Capture, TooMuchText
 from proxy_gpt.eventlog.model import read_model
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.upstream.call import LEFT, Call
@@ -33,6 +33,7 @@ class Exchange(Call):
         self.uploaded = self.downloaded = None
         self.stripper = None  # of the usage that the caller did not ask for
         self.all_sent = self.all_read = False  # the body of the request, that of the answer
+        self.must_read = False  # whether a request that cannot be read is refused: its caller's budget counts by it
 
     def upload(self, stream, length, content_type, encoding, short=PIECE):
         """The caller's body for the upstream: None, bytes when it is as short as that, else pieces as they arrive. Raises TooLarge."""
@@ -55,6 +56,8 @@ class Exchange(Call):
                 raise ClientGone("The body is shorter than its Content-Length. Send all of it.")
             left = left and left - len(piece)
             self.uploaded.feed(piece)
+            if self.must_read and self.uploaded.unread:
+                raise _unread(self.uploaded.unread)
             if self.uploaded.size > self.most:  # only a body in chunks does not say so before
                 raise self._too_large()
             yield piece
@@ -63,7 +66,7 @@ class Exchange(Call):
     def presumed(self):
         """The event's columns in case that this process does not live to see the answer, before it has asked for it."""
         model = self._model()
-        return {"model": model, **(self.meter.columns(model) if self.meter else {})}
+        return {"model": model, **(self.meter.columns(model, is_read=self._is_read()) if self.meter else {})}
 
     def _too_large(self):
         return TooLarge(f"The body is larger than {self.most >> 20} MB, the most that this proxy takes (MAX_UPLOAD_MB). Send less.")
@@ -137,7 +140,7 @@ class Exchange(Call):
             record.bytes_out = self.downloaded.size - (self.stripper.taken if self.stripper else 0)
             record.response = self.downloaded.text()
         if self.meter and self._was_let_through():
-            record.fill(self.meter.columns(record.model, self.all_read))
+            record.fill(self.meter.columns(record.model, self.all_read, self._is_read()))
         if error := self.reason():
             record.settle(error.outcome, error.message)
         elif self.downloaded:
@@ -148,9 +151,18 @@ class Exchange(Call):
         found = (read_model(body.head()) for body in (self.downloaded, self.uploaded) if body)
         return next(filter(None, found), "") or (self.meter.named.model if self.meter else "")  # the last way takes the longest
 
+    def _is_read(self):
+        return not any(body and body.unread for body in (self.uploaded, self.downloaded))
+
     def _was_let_through(self):
         """Whether the upstream did what it was asked, or may have: it had the whole request, and did not refuse it."""
         return 200 <= self.answer.status < 300 if self.answer else self.all_sent and self.reached
+
+
+def _unread(why):
+    if why is TooMuchText:
+        return TooLarge("The body expands to more text than is read here, and your use is limited. Send it uncompressed.")
+    return UnsupportedType("The body's type or coding is not read here, and your use is limited. Send JSON or a form, uncompressed.")
 
 
 def error_event(error):

@@ -7,15 +7,19 @@ import json
 import resource
 from http.client import responses
 
-from gevent import Timeout
+from gevent import Timeout, socket
 from gunicorn import util
 from gunicorn.http import errors as http
+from gunicorn.http.body import ChunkedReader
 from gunicorn.workers.ggevent import GeventWorker
 
 from proxy_gpt.client_ip import client_ip
 from proxy_gpt.errors import FAULT, Malformed, ProxyError, place_of
 from proxy_gpt.eventlog.record import Record
+from proxy_gpt.offload import let_others_run
 
+PIECE = 8192  # bytes that gunicorn reads of a head or of chunks at once
+DISCARDED = 256 << 10  # bytes of an unwanted body that are read at once
 LONGEST_LINE = 8190  # bytes of the request's line, and of each header
 MOST_HEADERS = 100
 # (status, code, sentence) for what gunicorn's parser refuses. The sentences say nothing of what was in the request.
@@ -35,6 +39,8 @@ class Worker(GeventWorker):
 
     def handle(self, listener, client, addr):
         """Serve a connection. Whoever waits for its client waits for so long and no longer (`timeout_ctx` bounds the heads)."""
+        if type(client) is socket.socket:  # with gunicorn's own option for TLS it is another one
+            client = Client(client.family, client.type, client.proto, client.detach())
         client.settimeout(self.wsgi.extensions["proxy"].settings.client_timeout)
         super(GeventWorker, self).handle(listener, client, addr)  # GeventWorker's own would take the timeout away
 
@@ -48,8 +54,23 @@ class Worker(GeventWorker):
             super().handle_request(listener_name, req, sock, addr)
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, "The client takes nothing more.") from error
+        if is_unread(req.body):
+            self._discard(req.body)
+        if req.unreader.buf.getbuffer().nbytes:  # the next request is here already: others have their turn before it
+            let_others_run()
         if req.body.failed:  # it is not known where the next request begins
             util.close_graceful(sock)  # closed at once, what is unread would reset the connection before the answer is read
+
+    def _discard(self, body):
+        """Read the rest of a body, so that its client gets to read the answer, for as long as the head of a request may take.
+
+        gunicorn would do so in pieces of a kilobyte, and copy what is buffered, up to a megabyte, with each of them.
+        """
+        with self.timeout_ctx():
+            while body.read(DISCARDED):
+                pass
+            return
+        body.failed = True  # where the next request begins is not known
 
     def handle_error(self, req, client, addr, exc):
         """Answer what is not HTTP, and what went wrong outside of the application."""
@@ -67,6 +88,25 @@ class Worker(GeventWorker):
         finally:
             self.wsgi.extensions["proxy"].log.finish(record)
         util.close_graceful(client)
+
+
+class Client(socket.socket):
+    """A client's socket that lets other requests run between two pieces that come without a wait."""
+
+    __slots__ = ()
+
+    def recv(self, *args):
+        """Some bytes. A full piece means that more of them may be there."""
+        data = super().recv(*args)
+        if len(data) >= PIECE:
+            let_others_run()
+        return data
+
+
+def is_unread(body):
+    """Whether gunicorn has not read a request's body to its end."""
+    reader = body.reader
+    return reader.parser is not None if isinstance(reader, ChunkedReader) else reader.length > 0
 
 
 class HeadTimeout(Timeout):

@@ -2,6 +2,8 @@
 import json
 
 from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefused
+from proxy_gpt.offload import let_others_run
+from proxy_gpt.upstream.answer import PIECE
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
 HEADERS = {"Content-Type": "application/json", "Accept": f"application/json, {EVENT_STREAM}", "User-Agent": "proxy-gpt"}
@@ -52,10 +54,12 @@ class Completion:
             for reader in self.meter.answer_readers():
                 reader.feed(piece)
             self.bytes += len(piece)
+            if len(piece) >= PIECE:  # more has come without a wait, and others want their turn
+                let_others_run()
             yield piece
 
     def _whole(self, answer):
-        raw = b""
+        raw = bytearray()
         for piece in self._fed(answer):
             raw += piece
             if len(raw) > LONGEST:
@@ -113,14 +117,17 @@ def clean(text):
 
 def _data_lines(pieces):
     """The payloads of the `data:` lines of an event stream (WHATWG HTML, section 9.2), however it is cut into pieces."""
-    rest = b""
+    rest = bytearray()
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
+        rest += piece
         if len(rest) > LONGEST:
             raise UpstreamBroke(f"A line of the upstream's answer is longer than {LONGEST} bytes.")
+        if b"\n" not in piece:
+            continue
+        *lines, rest = rest.split(b"\n")
         for line in lines:
             if line.startswith(DATA):
-                yield line[len(DATA) :].strip()
+                yield bytes(line[len(DATA) :]).strip()
 
 
 def _read(raw):

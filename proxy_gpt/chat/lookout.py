@@ -5,10 +5,10 @@ replies whose message was deleted, with its chat or alone, which nobody will see
 """
 import logging
 import threading
-import time
 
 from proxy_gpt import live
 from proxy_gpt.errors import Deleted, Unavailable
+from proxy_gpt.offload import let_others_run
 from proxy_gpt.pubsub.subscriber import CHANGED
 from proxy_gpt.rules import messages, sessions
 
@@ -40,7 +40,7 @@ def _missing(wanted, find):
     for begin in range(0, len(wanted), BATCH):
         batch = set(wanted[begin : begin + BATCH])
         missing |= batch - find(batch)
-        time.sleep(0)  # let the others have their turn
+        let_others_run()
     return missing
 
 

@@ -6,8 +6,8 @@ Said are the words, the reasons and the calls of tools in the answer. Both are c
 import re
 
 BYTES_A_TOKEN = 4
-BASE64 = re.compile(rb';base64,|"(?:data|file_data)"\s*:\s*"')
 RUN = re.compile(rb"[A-Za-z0-9+/=_\\\\-]*")
+BASE64 = re.compile(rb'(;base64,|"(?:data|file_data)"\s*:\s*")' + RUN.pattern)
 WORDS = re.compile(rb'"(?:(delta)|content|text|refusal|arguments|reasoning|reasoning_content)"\s*:\s*"')
 STRING = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)  # to the quote that ends it, or as far as it goes
 BACKSLASH = ord("\\")
@@ -35,19 +35,17 @@ class Told:
 
     def feed(self, piece):
         """Take the next piece."""
-        text, at = self.tail + piece, 0
-        while True:
-            if self.inside:
-                at = RUN.match(text, at).end()
-                self.inside = at == len(text)
-            match = None if self.inside else BASE64.search(text, at)
-            if match is None:
-                keep = max(at, len(text) - OVERLAP)
-                self.counted += keep - at
-                self.tail = text[keep:]
-                return
-            self.counted += match.end() - at
-            self.inside, at = True, match.end()
+        if not piece:
+            return
+        text = self.tail + piece
+        end = skipped = RUN.match(text).end() if self.inside else 0
+        for match in BASE64.finditer(text, end):
+            end = match.end()
+            skipped += end - match.end(1)
+        self.inside = 0 < end == len(text)
+        keep = max(end, len(text) - OVERLAP)  # the beginning of a key is counted with the next piece
+        self.counted += keep - skipped
+        self.tail = text[keep:]
 
 
 class Said:

@@ -4,7 +4,8 @@
 - Where the answer reports a usage, that is `exact`, whatever the path.
 - Where an operation that uses tokens was let through and reports none (it was cut off, or the upstream does not tell), it is
   `estimated` from the text that went and came (see `estimate`), where there is text.
-- Else it is `unknown`: sounds and pictures, and what the upstream does in the background.
+- Else it is `unknown`: sounds and pictures, what the upstream does in the background, and bodies that cannot be read.
+- A report of no output beside words, or of nothing at all, is not believed: such a call is `estimated` too.
 - What was refused, here or by the upstream, used nothing: "".
 """
 import re
@@ -16,9 +17,9 @@ from proxy_gpt.eventlog.usage import UsageFinder
 EXACT, ESTIMATED, UNKNOWN, NOTHING = "exact", "estimated", "unknown", ""
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "seconds")
 EMBEDDINGS = re.compile(r"/v1/(?:.*/)?embeddings/?")  # their answers have no words
-TEXT = re.compile(r"/v1/(?:.*/)?(?:completions|responses|embeddings)/?|/chat/prompt")
+TEXT = re.compile(r"/v1/(?:.*/)?(?:completions|responses|responses/compact|embeddings)/?|/chat/prompt")
 OTHER = re.compile(
-    r"/v1/(?:.*/)?(?:responses/compact|audio/(?:transcriptions|translations|speech)|images/(?:generations|edits|variations)"
+    r"/v1/(?:.*/)?(?:audio/(?:transcriptions|translations|speech)|images/(?:generations|edits|variations)"
     r"|videos(?:/[^/]+/remix)?|threads/runs|threads/[^/]+/runs(?:/[^/]+/submit_tool_outputs)?|batches|fine_tuning/jobs|evals/[^/]+/runs)/?"
 )
 STORED = re.compile(r"/v1/(?:.*/)?(?:chat/completions/[^/]+|responses/[^/]+/cancel|threads/[^/]+/runs/[^/]+(?:/cancel)?)/?")
@@ -47,18 +48,27 @@ class Meter:
         """What is to be fed the text of the answer."""
         return (self.finder, self.said) if self.is_text else (self.finder,)
 
-    def columns(self, model, whole=False):
-        """The event's columns by now, for a call that the upstream let through, or may have; `whole`: its answer came to its end."""
+    def columns(self, model, whole=False, is_read=True):
+        """The event's columns by now, for a call that the upstream let through, or may have.
+
+        `whole`: its answer came to its end. `is_read`: both bodies could be read.
+        """
         reported = self.finder.usage()
-        found = {**reported, "usage": EXACT} if reported else self._guessed(whole)
+        found = {**reported, "usage": EXACT} if self._is_believed(reported) else self._guessed(whole, is_read)
         if found["usage"] in (EXACT, ESTIMATED):
             counts = {name: found.get(name) for name in COUNTS if name != "reasoning_tokens"}
             found["cost"] = self.prices.cost(model, **counts)
         return found
 
-    def _guessed(self, whole):
+    def _is_believed(self, reported):
+        tokens_in, tokens_out = reported.get("input_tokens"), reported.get("output_tokens")
+        return bool(reported) and (not self.is_text or bool(tokens_out) or bool(tokens_in and not self.said.size))
+
+    def _guessed(self, whole, is_read):
         if not self.is_text:
             return {"usage": UNKNOWN if OTHER.fullmatch(self.endpoint) else NOTHING}
+        if not is_read:
+            return {"usage": UNKNOWN}
         if whole and not self.said.size and not EMBEDDINGS.fullmatch(self.endpoint):
             return {"usage": UNKNOWN}  # an answer without words: what was asked for is done in the background
         said = estimate.tokens(self.said.size) or None
