@@ -84,6 +84,20 @@ class Forbidden(ProxyError):
     status, type, code = 403, "permission_error", "forbidden"
 
 
+class OperationClosed(Forbidden):
+    """An operation of the upstream's that no caller may use."""
+
+    code = "operation_not_allowed"
+    headers = {"x-should-retry": "false"}
+
+
+class OperationNotMetered(Forbidden):
+    """The caller's use is limited, and nobody knows what this operation costs."""
+
+    code = "operation_not_metered"
+    headers = {"x-should-retry": "false"}
+
+
 class SignupClosed(Forbidden):
     """Accounts come from the operator alone."""
 

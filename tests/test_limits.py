@@ -222,12 +222,13 @@ def test_a_limit_counts_what_was_used_before_it_was_set(proxy, upstream, newcome
     assert f"; {USED} tokens used, " in refusal(ask(known_anew(newcomer), 100))
 
 
-def test_what_nothing_was_reserved_for_counts_too(proxy, upstream, newcomer):
-    limit(proxy, newcomer, tokens_per_day=2000)
+def test_what_was_used_without_a_limit_on_use_counts_too(proxy, upstream, newcomer):
+    limit(proxy, newcomer, requests_per_minute=1000)
     for _ in range(2):
         upstream.script(answers.jsonly({"model": "claude", "usage": {"input_tokens": 1000, "output_tokens": 500}}))
         answered(proxy, newcomer.post("/v1/messages", json={"model": "claude", "max_tokens": 500}))
-    assert refusal(ask(newcomer, 100)).startswith("Your limit is 2000 tokens a day; 3000 tokens used, ")
+    limit(proxy, newcomer, tokens_per_day=2000)
+    assert refusal(ask(known_anew(newcomer), 100)).startswith("Your limit is 2000 tokens a day; 3000 tokens used, ")
 
 
 def test_a_limit_that_is_set_again_counts_what_was_used_meanwhile(proxy, upstream, newcomer, tmp_path):

@@ -2,7 +2,7 @@
 from flask import Blueprint, Response, g, request
 from werkzeug.routing import BaseConverter, Rule
 
-from proxy_gpt import include_usage
+from proxy_gpt import include_usage, operations
 from proxy_gpt.answers import answers
 from proxy_gpt.auth import caps_for, charged_team
 from proxy_gpt.current import proxy
@@ -14,12 +14,14 @@ from proxy_gpt.errors import (
     RequestTimeout,
     TooLarge,
     UnsupportedCoding,
+    UnsupportedType,
     UpstreamError,
     UpstreamTimeout,
     WebSocketRefused,
 )
 from proxy_gpt.eventlog.metering import Meter
 from proxy_gpt.ledger import estimate
+from proxy_gpt.ledger.entries import bounds_use
 from proxy_gpt.passthrough import PIECE, Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
@@ -71,7 +73,7 @@ def web_socket(below):
 
 
 @answers(
-    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedCoding, WebSocketRefused, UpstreamError, UpstreamTimeout,
+    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedType, UnsupportedCoding, WebSocketRefused, UpstreamError, UpstreamTimeout,
     kind="*/*", link=REFERENCE,
 )  # fmt: skip
 def passthrough(below):
@@ -81,6 +83,7 @@ def passthrough(below):
         raise MethodRefused("TRACE and CONNECT are not forwarded.")
     path, query = split_target(environ["RAW_URI"])
     process = proxy()
+    operations.require_open(g.event.endpoint, process.settings.allow_client_secrets)
     g.event.team_id = charged_team()
     g.event.caps = caps_for(g.event.team_id)
     meter = Meter.for_call(environ["REQUEST_METHOD"], g.event.endpoint, process.prices)
@@ -105,10 +108,13 @@ def _ask(process, exchange, environ, path, query):
     includes = process.settings.include_usage and environ["REQUEST_METHOD"] == "POST" and path in include_usage.PATHS
     stream = environ["wsgi.input"] if length or chunked else None
     coding, short = environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE
+    if bounds_use(g.event.caps):
+        exchange.must_read = operations.can_cost(environ["REQUEST_METHOD"], g.event.endpoint, process.settings.allow_unmetered)
     body = exchange.upload(stream, length, environ.get("CONTENT_TYPE"), coding, short)
     if g.event.caps:
         head, body = estimate.beginning(body)
-        process.gate.admit(g.event, estimate.of_request(exchange.meter, head, length, process.gate.usual_out))
+        can_use = estimate.of_request(exchange.meter, head, length, process.gate.usual_out) if exchange.must_read else None
+        process.gate.admit(g.event, can_use)
     if includes and isinstance(body, bytes):
         body, length = _include_usage(exchange, sent, body)
     process.log.intend(g.event, exchange.presumed())

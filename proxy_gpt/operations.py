@@ -1,0 +1,66 @@
+"""Which of OpenAI's operations are closed to everybody, and which a caller with a budget may use.
+
+Paths are compared below /v1, decoded once and without a slash at the end. What goes upstream stays as it came.
+"""
+import re
+
+from proxy_gpt.errors import BadRequest, OperationClosed, OperationNotMetered
+
+# They hand out keys that work without the proxy (the second line: Azure's and the beta's names for the first).
+MINTING = frozenset((
+    "realtime/client_secrets", "realtime/translations/client_secrets", "realtime/calls", "live/sessions", "chatkit/sessions",
+    "realtime/sessions", "realtime/transcription_sessions", "realtimeapi/sessions",
+))  # fmt: skip
+# They administer the account of the shared key, or tell about its owner.
+ADMINISTRATION = re.compile(r"(?:organizations?|projects|me|usage|dashboard|fine_tuning/checkpoints/[^/]+/permissions)(?:/.*)?", re.DOTALL)
+READING = ("GET", "HEAD", "OPTIONS", "DELETE")  # cost nothing in the families below
+FAMILIES = re.compile(
+    r"(?:models|files|uploads|chat/completions|responses|conversations|batches|fine_tuning|vector_stores|videos|evals|containers|assistants|threads)"
+    r"(?:/.*)?", re.DOTALL
+)  # fmt: skip
+FREE_POSTS = re.compile(
+    r"files|uploads(?:/[^/]+/(?:parts|complete|cancel))?|moderations|chat/completions/[^/]+|responses/(?:input_tokens|[^/]+/cancel)"
+    r"|conversations(?:/[^/]+(?:/items)?)?|(?:batches|fine_tuning/jobs)/[^/]+/cancel|fine_tuning/jobs/[^/]+/pause"
+)  # fmt: skip
+METERED_POSTS = frozenset((
+    "chat/completions", "completions", "responses", "responses/compact", "embeddings",
+    "audio/transcriptions", "audio/translations", "images/generations", "images/edits",
+))  # fmt: skip
+NO_KEYS = "This endpoint hands out keys that work without the proxy. The operator can open it by ALLOW_CLIENT_SECRETS."
+NO_ADMINISTRATION = "This endpoint administers the shared key's account. Ask the operator, who can use it without the proxy."
+NOT_METERED = "What '{} {}' costs is not known, and your use is limited. The operator can open it by ALLOW_UNMETERED."
+DOUBLE_SLASH = "The path has '//' in it. Send it with single slashes."
+
+
+def require_open(endpoint, allow_client_secrets):
+    """Raise OperationClosed where an endpoint below /v1 is closed to everybody."""
+    path = _loosely(endpoint)
+    if path in MINTING and not allow_client_secrets:
+        raise OperationClosed(NO_KEYS)
+    if ADMINISTRATION.fullmatch(path):
+        raise OperationClosed(NO_ADMINISTRATION)
+
+
+def can_cost(method, endpoint, allow_unmetered):
+    """Whether a call that budgets allow can cost anything. Raises OperationNotMetered, or BadRequest for an odd path.
+
+    `allow_unmetered` are the operator's paths; a `*` at the end stands for anything.
+    """
+    if "//" in endpoint:
+        raise BadRequest(DOUBLE_SLASH)
+    path = endpoint.removeprefix("/v1/").rstrip("/")
+    if FAMILIES.fullmatch(path) if method in READING else method == "POST" and FREE_POSTS.fullmatch(path):
+        return False
+    if not (method == "POST" and path in METERED_POSTS or _is_allowed(f"/v1/{path}", allow_unmetered)):
+        raise OperationNotMetered(NOT_METERED.format(method[:20], endpoint[:100]))
+    return True
+
+
+def _loosely(endpoint):
+    """The path as the most forgiving server could read it: no parameters, no empty segments, no capitals."""
+    segments = (segment.partition(";")[0].strip().lower() for segment in endpoint.removeprefix("/v1/").split("/"))
+    return "/".join(filter(None, segments))
+
+
+def _is_allowed(path, patterns):
+    return any(path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern.rstrip("/") for pattern in patterns)
