@@ -202,6 +202,17 @@ def test_what_the_upstream_reports_counts_though_the_request_could_not_be_read(s
     assert [server.event(answer)[name] for name in ("usage", "input_tokens", "output_tokens")] == ["exact", 7, 2]
 
 
+@pytest.mark.parametrize("coding", ["br", "gzip", "deflate"])
+def test_all_of_a_well_compressed_answer_is_read(server, eve, upstream, coding):
+    text = b'{"choices": [], "x": "' + b"y" * 900_000 + b'", "usage": {"prompt_tokens": 3, "completion_tokens": 4}}'
+    raw = {"br": brotli.compress, "gzip": gzip.compress, "deflate": zlib.compress}[coding](text)
+    for size in (len(raw), 1):  # at once, and byte by byte
+        pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+        upstream.script(head("200 OK", f"Content-Type: {JSON}", f"Content-Encoding: {coding}", "Transfer-Encoding: chunked"), *map(chunked, pieces), chunked(b""))
+        event = server.event(eve.post(CHAT, json={"model": "gpt-4o"}))
+        assert (event["usage"], event["input_tokens"], event["output_tokens"]) == ("exact", 3, 4)
+
+
 def test_all_members_of_a_gzip_body_are_read(server, eve, upstream):
     upstream.script(head("200 OK", f"Content-Type: {JSON}", "Content-Encoding: gzip", "Transfer-Encoding: chunked") + chunked(
         gzip.compress(b'{"choices": [], "usage": {"prompt_tokens": 3, '), gzip.compress(b'"completion_tokens": 4}}') + bytes(100), b""

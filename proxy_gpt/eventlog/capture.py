@@ -147,10 +147,13 @@ class _Brotli:
         self.state = brotli.Decompressor()
 
     def pieces(self, piece):
-        while piece or not self.state.can_accept_more_data():
+        text = piece
+        while text or not self.state.can_accept_more_data():  # it may accept more though it has more to give
             try:
                 text = self.state.process(piece, output_buffer_limit=WINDOW)
             except brotli.error as error:
                 raise WrongCoding from error
             piece = b""
             yield text
+            if self.state.is_finished():
+                return
