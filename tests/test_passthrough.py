@@ -13,7 +13,9 @@ from tests.wire import WEB_SOCKET, Wire, bearer, seconds_until
 
 SSE = "Content-Type: text/event-stream"
 CHUNKED = "Transfer-Encoding: chunked"
-PROXYS_OWN = ("server", "date", "connection", "transfer-encoding", "x-proxy-request-id", "x-accel-buffering")
+GUARDS = [("x-content-type-options", "nosniff"), ("content-security-policy", "sandbox; default-src 'none'")]
+PROXYS_OWN = ("server", "date", "connection", "transfer-encoding", "x-proxy-request-id", "x-accel-buffering", *dict(GUARDS))
+UNTYPED = ("empty chunked", "without type")
 
 ODD_EVENTS = (b"da", b'ta: {"a":', b"1}\n", b"\ndata: [DO", b"NE]\n\n")
 ANSWERS = {
@@ -32,6 +34,7 @@ ANSWERS = {
     "empty chunked": head("200 OK", CHUNKED) + chunked(b""),
     "with a length of none": whole(b"", "text/plain"),
     "without type": head("200 OK", "Content-Length: 3") + b"abc",
+    "without type or body": head("200 OK", "Content-Length: 0"),
     "twice the same header": whole(b"{}", "application/json", "200 OK", "Via: a", "Via: b"),
 }
 
@@ -44,7 +47,51 @@ def test_the_caller_gets_what_the_upstream_sent(sqlite_proxy, dora, upstream, na
         body, ended = wire.body(headers, status=status)
     sent_status, sent_headers, sent_body = taken_apart(ANSWERS[name])
     assert (status, body, ended) == (sent_status, sent_body, True)
-    assert [pair for pair in headers if pair[0] not in PROXYS_OWN] == sent_headers
+    typed = [("content-type", "application/octet-stream")] if name in UNTYPED else []
+    assert [pair for pair in headers if pair[0] not in PROXYS_OWN] == sent_headers + typed
+    assert [pair for pair in headers if pair[0] in dict(GUARDS)] == GUARDS
+
+
+@pytest.mark.parametrize("said", [("Content-Type:",), ("content-type: ", "X-Content-Type-Options: none"), ()])
+@pytest.mark.parametrize("framing", [CHUNKED, "Content-Length: 3", "X-Framing: none"])
+def test_a_body_of_no_type_is_bytes_to_a_browser(sqlite_proxy, dora, upstream, said, framing):
+    body = chunked(b"<b>", b"") if framing == CHUNKED else b"<b>"
+    upstream.script(head("200 OK", framing, *said) + body, HANG_UP)
+    with Wire(sqlite_proxy) as wire:
+        _, headers = wire.ask("GET", "/v1/files/f/content", bearer(dora))
+        assert [value for name, value in headers if name == "content-type"] == ["application/octet-stream"]
+        assert [pair for pair in headers if pair[0] in dict(GUARDS)] == GUARDS
+        assert wire.body(headers) == (b"<b>", True)
+
+
+OF_ITS_ORIGIN = (
+    "Strict-Transport-Security: max-age=9", "Alt-Svc: h3=x", "NEL: {}", "Report-To: {}", "Reporting-Endpoints: x", 'Clear-Site-Data: "*"',
+    "Service-Worker-Allowed: /", "Refresh: 0; url=https://elsewhere", "Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials: true",
+    "Access-Control-Max-Age: 5", "Set-Cookie: sess=x; Path=/", "Set-Cookie2: a=b", "Public-Key-Pins: x", "Public-Key-Pins-Report-Only: x",
+    "Expect-CT: x", "Cross-Origin-Opener-Policy: x", "Cross-Origin-Resource-Policy: cross-origin", "Origin-Agent-Cluster: ?1", "Permissions-Policy: x",
+    "Feature-Policy: x", "Document-Policy: x", "Referrer-Policy: unsafe-url", "Timing-Allow-Origin: *", "Accept-CH: DPR", "Critical-CH: DPR",
+    "Content-Security-Policy: default-src *", "Content-Security-Policy-Report-Only: x", "X-Content-Type-Options: x", "Speculation-Rules: x",
+    "Use-As-Dictionary: x", "Set-Login: logged-in", "Origin-Trial: x", "X-Accel-Redirect: /internal", "X-Sendfile: /etc/passwd",
+)  # fmt: skip
+WHOSE_KEY = ("openai-organization: org-1", "OpenAI-Project: proj-1")
+OF_THE_ANSWER = ("x-request-id: r", "openai-processing-ms: 5", "openai-version: 1", "x-ratelimit-limit-tokens: 9", "Retry-After: 1", "Content-Disposition: x",
+                 "Location: /x", "Link: <x>; rel=next", "Cache-Control: no-cache", "ETag: x", "Access-Controller: x", "Originator: x")  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "302 Found"])
+@pytest.mark.parametrize("kind", ["text/html", "text/event-stream"])
+def test_what_the_upstream_says_of_its_own_origin_or_key_goes_no_further(sqlite_proxy, dora, upstream, status, kind):
+    upstream.script(whole(b"<p>", kind, status, *OF_ITS_ORIGIN, *WHOSE_KEY, *OF_THE_ANSWER))
+    with Wire(sqlite_proxy) as wire:
+        _, headers = wire.ask("GET", "/v1/thing", bearer(dora))
+    length = () if kind == "text/event-stream" else (("content-length", "3"),)
+    assert [pair for pair in headers if pair[0] not in PROXYS_OWN] == [("content-type", kind), *length, *pairs_of(OF_THE_ANSWER)]
+    assert [pair for pair in headers if pair[0] in dict(GUARDS)] == GUARDS
+
+
+def pairs_of(lines):
+    """(lower-case name, value) of header lines."""
+    return [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines)]
 
 
 @pytest.mark.parametrize("body", [b"", b"unframed " * 50000])
@@ -64,10 +111,15 @@ def test_a_head_answer_keeps_its_length_and_has_no_body(sqlite_proxy, dora, upst
     assert sqlite_proxy.event(dict(headers)["x-proxy-request-id"])["outcome"] == "complete"
 
 
-def test_cookies_of_the_upstream_and_what_its_connection_header_names_stay_with_the_proxy(sqlite_proxy, dora, upstream):
-    extra = ("Set-Cookie: __cf=1", "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5")
-    upstream.script(whole(b"{}", "application/json", "200 OK", *extra))
-    assert not {"set-cookie", "x-hop", "keep-alive"} & {name.lower() for name in dora.get("/v1/models").headers}
+def test_what_the_upstreams_connection_header_names_stays_with_the_proxy_unless_it_says_how_to_read_the_body(sqlite_proxy, dora, upstream):
+    body = gzip.compress(b'{"a": 1}')
+    extra = ("X-Early: 1", "Connection: keep-alive, X-Hop", "Connection: Content-Encoding,content-type ,x-early", "X-Hop: 1", "Keep-Alive: timeout=5")
+    upstream.script(whole(body, "application/json", "200 OK", "Content-Encoding: gzip", *extra))
+    with Wire(sqlite_proxy) as wire:
+        _, headers = wire.ask("GET", "/v1/models", bearer(dora))
+        assert wire.body(headers) == (body, True)
+    assert not {"x-early", "x-hop", "keep-alive"} & dict(headers).keys()
+    assert (dict(headers)["content-encoding"], dict(headers)["content-type"]) == ("gzip", "application/json")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "QUERY"])
@@ -108,17 +160,32 @@ def test_an_absolute_target_goes_to_our_upstream_and_nowhere_else(sqlite_proxy, 
     assert upstream.question().target == "/v1/models?x=1"
 
 
+FROM_FRONTS = (
+    "CF-Connecting-IP", "CF-Visitor", "CF-Ray", "Cf-Access-Jwt-Assertion", "Cf-Access-Authenticated-User-Email", "CDN-Loop", "Via", "X-Real-IP",
+    "True-Client-IP", "X-Client-IP", "Client-IP", "Fastly-Client-IP", "Fastly-SSL", "X-Original-Forwarded-For", "X-Original-URL", "X-Envoy-Peer-Metadata",
+    "X-Amzn-Trace-Id", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Accesstoken", "X-Cloud-Trace-Context", "X-Goog-Iap-Jwt-Assertion",
+    "X-Goog-Authenticated-User-Email", "X-Auth-Request-Email", "X-Auth-Request-Access-Token", "X-MS-CLIENT-PRINCIPAL", "X-MS-CLIENT-PRINCIPAL-NAME",
+    "X-MS-TOKEN-AAD-ACCESS-TOKEN", "Remote-User", "Remote-Email", "X-Remote-User", "X-WebAuth-User", "Tailscale-User-Login", "X-Cluster-Client-IP",
+    "X-Azure-ClientIP", "X-ARR-ClientCert", "CloudFront-Viewer-Address", "X-Amz-Cf-Id", "Fly-Client-IP", "X-Vercel-Id", "X-Appengine-User-Email",
+    "X-Request-Start", "X-Authentik-Jwt", "X-Pomerium-Jwt-Assertion", "X-Userinfo", "X-Access-Token", "X-Consumer-Username", "SSL-Client-Cert",
+    "X-Client-Cert", "X-SSL-Client-S-DN", "Proxy-Client-IP", "X-Forwarded-Email",
+)  # fmt: skip
+FROM_BROWSERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-CH-UA", "Sec-GPC")
+
+
 def test_the_upstream_gets_the_callers_headers_less_those_that_are_ours(sqlite_proxy, dora, upstream):
     passed = [
         ("Accept", "text/event-stream"), ("OpenAI-Beta", "assistants=v2"), ("User-Agent", "OpenAI/Python 3"),
         ("Idempotency-Key", "k1"), ("X-Client-Request-Id", "c1"), ("X-Stainless-Lang", "python"),
         ("Content-Type", 'multipart/form-data; boundary="a b"'), ("Accept-Encoding", "gzip, br"), ("Traceparent", "00-1"),
+        ("OpenAI-Anything", "1"), ("X-Goog-Api-Key", "mine"), ("X-Request-Id", "r1"), ("X-Originator", "codex"), ("Second", "1"), ("Remote", "1"),
+        ("X-Amzn-Bedrock-GuardrailIdentifier", "g1"),
     ]  # fmt: skip
     dropped = [
         ("Cookie", f"sess={dora.token}"), ("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "http"), ("Forwarded", "for=1"),
         ("Connection", "keep-alive, X-Secret-Hop"), ("X-Secret-Hop", "1"), ("Keep-Alive", "timeout=9"), ("TE", "trailers"),
         ("Proxy-Authorization", "Basic x"), ("OpenAI-Organization", "org-1"), ("OpenAI-Project", "proj-1"), ("api-key", "mine"),
-        ("Upgrade", "h2c"),
+        ("Upgrade", "h2c"), ("x-api-key", dora.token),
     ]  # fmt: skip
     upstream.script(whole(b"{}"))
     with Wire(sqlite_proxy) as wire:
@@ -128,6 +195,23 @@ def test_the_upstream_gets_the_callers_headers_less_those_that_are_ours(sqlite_p
     expected = {name.lower(): value for name, value in passed}
     host = upstream.url.removeprefix("http://")
     assert arrived == {**expected, "host": host, "authorization": f"Bearer {KEY}", "content-length": "1"}
+
+
+@pytest.mark.parametrize("names", [FROM_FRONTS, FROM_BROWSERS])
+@pytest.mark.parametrize("change", [str, str.upper, str.lower])
+def test_what_a_front_or_a_browser_says_for_this_server_goes_no_further(sqlite_proxy, dora, upstream, names, change):
+    with Wire(sqlite_proxy) as wire:
+        assert wire.ask("GET", "/v1/models", bearer(dora), *(f"{change(name)}: same-origin" for name in names))[0] == 200
+    assert {name.lower() for name, _ in upstream.question().headers} == {"host", "authorization"}
+
+
+def test_where_the_operator_allows_it_organization_and_project_pass_both_ways(start, upstream):
+    server = start(ALLOW_ORGANIZATION="true")
+    upstream.script(whole(b"{}", "application/json", "200 OK", *WHOSE_KEY))
+    with Wire(server) as wire:
+        _, headers = wire.ask("GET", "/v1/models", bearer(server.person("Eve")), *WHOSE_KEY, "Origin: null")
+    assert [pair for pair in headers if pair[0].startswith("openai-")] == pairs_of(WHOSE_KEY)
+    assert [(name.lower(), value) for name, value in upstream.question().headers if name.lower().startswith(("openai-", "origin"))] == pairs_of(WHOSE_KEY)
 
 
 def test_a_caller_without_user_agent_or_encodings_gets_none_added(sqlite_proxy, dora, upstream):

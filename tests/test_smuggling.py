@@ -73,6 +73,33 @@ def test_a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
     assert upstream.questions == []
 
 
+NAMING = [
+    ["Connection: content-encoding"], ["Connection: Content-Type"], ["Connection: keep-alive , CONTENT-LENGTH"], ["connection:accept-encoding,close"],
+    ["Connection: Accept"], ["Connection: ,,\tauthorization\t,"], ["Connection: x, Cookie"], ["Connection: host"],
+    ["Connection: keep-alive", "Connection: content-encoding"], ["Connection: Upgrade,  content-disposition", "Connection: x"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", NAMING)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/files", "/v1/unknown"])
+def test_a_connection_header_cannot_hide_how_a_request_is_to_be_read(sqlite_proxy, dora, upstream, lines, path):
+    with Wire(sqlite_proxy) as wire:
+        body = b'{"model": "gpt-5"}'
+        wire.send("\r\n".join([f"POST {path} HTTP/1.1", "Host: x", bearer(dora), *lines, "Content-Encoding: gzip", f"Content-Length: {len(body)}", "", ""]).encode() + body)
+        status, error = wire.error()
+    assert (status, error["code"], "Connection" in error["message"]) == (400, "malformed_request", True)
+    assert upstream.questions == []
+
+
+@pytest.mark.parametrize("line", ["Connection: x-hop", "Connection: X_Hop, , x-HOP,contents", "Connection: Content_Encoding, x-hop", "Connection: close, x-hop"])
+def test_what_else_a_connection_header_names_is_dropped(sqlite_proxy, dora, upstream, line):
+    upstream.script(whole(b"{}"))
+    with Wire(sqlite_proxy) as wire:
+        assert wire.ask("POST", "/v1/thing", bearer(dora), line, "X-Hop: 1", "Content-Encoding: gzip", "X-Other: 1", body=b"x")[0] == 200
+    asked = upstream.question()
+    assert (asked.header("X-Hop"), asked.header("X-Other"), asked.header("Content-Encoding")) == (None, "1", "gzip")
+
+
 def test_a_coding_of_which_only_the_chunks_would_be_undone_is_not_read(sqlite_proxy, dora, upstream):
     with Wire(sqlite_proxy) as wire:
         wire.send(request(dora, b"Transfer-Encoding: identity, chunked\r\n", body=b"0\r\n\r\n" + HIDDEN))

@@ -22,7 +22,7 @@ from proxy_gpt.errors import (
 from proxy_gpt.eventlog.metering import Meter
 from proxy_gpt.ledger import estimate
 from proxy_gpt.ledger.entries import bounds_use
-from proxy_gpt.passthrough import PIECE, Exchange
+from proxy_gpt.passthrough import BODYLESS, PIECE, Exchange
 from proxy_gpt.upstream import headers
 from proxy_gpt.upstream.address import split_target
 
@@ -35,6 +35,7 @@ class Verbatim(Response):
     """The upstream's answer: Werkzeug adds and takes away no header, and no layer of it stands between two pieces."""
 
     default_mimetype = None
+    has_guards = True  # see `events.attach`
 
     def __call__(self, environ, start_response):
         """The server iterates over this response itself, and closes it."""
@@ -93,7 +94,7 @@ def passthrough(below):
     except BaseException:
         exchange.close()
         raise
-    response = Verbatim(exchange.download(), f"{answer.status} {answer.reason}", _response_headers(answer))
+    response = Verbatim(exchange.download(), f"{answer.status} {answer.reason}", _response_headers(answer, process.settings))
     response.call_on_close(exchange.close)
     return response
 
@@ -136,9 +137,14 @@ def _include_usage(exchange, sent, body):
     return changed, len(changed)
 
 
-def _response_headers(answer):
-    if not answer.is_event_stream():
-        return answer.headers
-    # An event stream has no length, and nginx in front of us must not buffer it.
-    kept = [(name, value) for name, value in answer.headers if name.lower() not in ("content-length", "x-accel-buffering")]
-    return [*kept, ("X-Accel-Buffering", "no")]
+def _response_headers(answer, settings):
+    kept = headers.downstream(answer.pairs, settings.allow_organization)
+    if answer.is_event_stream():  # it has no length, and nginx in front of us must not buffer it
+        kept = [*_without("content-length", kept), ("X-Accel-Buffering", "no")]
+    elif not answer.header("content-type").strip() and answer.status not in BODYLESS and answer.header("content-length") != "0":
+        kept = [*_without("content-type", kept), ("Content-Type", "application/octet-stream")]  # else a browser guesses
+    return [*kept, *headers.BELOW_V1]
+
+
+def _without(unwanted, pairs):
+    return [pair for pair in pairs if pair[0].lower() != unwanted]

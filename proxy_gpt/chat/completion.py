@@ -106,7 +106,7 @@ def refusal(answer):
         if len(raw) > ERROR_BYTES:
             break
     return UpstreamRefused(answer.status, _error(_read(raw)), {
-        name: value for name, value in answer.headers if name.lower() in ("retry-after", "retry-after-ms", "x-should-retry")
+        name: value for name, value in answer.pairs if name.lower() in ("retry-after", "retry-after-ms", "x-should-retry")
     })  # fmt: skip
 
 

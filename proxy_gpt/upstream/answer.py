@@ -6,7 +6,7 @@ import time
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy_gpt.errors import UpstreamBroke, UpstreamError, UpstreamRefusedKey, UpstreamTimeout
-from proxy_gpt.upstream.headers import EVENT_STREAM, downstream
+from proxy_gpt.upstream.headers import EVENT_STREAM
 
 PIECE = 64 << 10  # bytes read at once, at most: what is there is taken, a full piece is never waited for
 LONGEST_HEAD = 256 << 10  # bytes
@@ -52,7 +52,6 @@ class Answer:
             raise HttpParserError("The reason phrase has a control character.")
         self.found = {name.lower(): value for name, value in reversed(self.pairs)}
         self.ends_with_connection = not {"content-length", "transfer-encoding"} & self.found.keys()
-        self.headers = downstream(self.pairs)
 
     def header(self, name, default=""):
         """The value of one of the headers (in lower case) as the upstream sent it."""
