@@ -10,6 +10,7 @@ from proxy_gpt.client_ip import client_ip
 from proxy_gpt.current import proxy
 from proxy_gpt.eventlog.record import Outcome, Record
 from proxy_gpt.models import Kind
+from proxy_gpt.upstream.headers import BELOW_V1, NO_SNIFFING
 
 SECRET = ("password", "old_password", "new_password", "token")
 HIDDEN = "[hidden]"
@@ -34,6 +35,8 @@ def attach(response):
     record = g.event
     record.status = response.status_code
     response.headers["x-proxy-request-id"] = record.id
+    if not getattr(response, "has_guards", False):
+        _guard(response)
     if response.is_sequence and record.outcome != Outcome.CLIENT_GONE:
         record.bytes_out = response.content_length or 0
         if record.kind == Kind.REQUEST:
@@ -41,6 +44,12 @@ def attach(response):
     log, gate = proxy().log, proxy().gate
     response.call_on_close(lambda: finish(log, gate, record))
     return response
+
+
+def _guard(response):
+    """Add what our own answers say to browsers; some files may be cached."""
+    response.headers.update(BELOW_V1 if request.environ["PATH_INFO"].startswith("/v1/") else NO_SNIFFING)
+    response.headers.setdefault("Cache-Control", "no-store")
 
 
 def finish(log, gate, record):

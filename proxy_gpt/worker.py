@@ -17,6 +17,7 @@ from proxy_gpt.client_ip import client_ip
 from proxy_gpt.errors import FAULT, Malformed, ProxyError, place_of
 from proxy_gpt.eventlog.record import Record
 from proxy_gpt.offload import let_others_run
+from proxy_gpt.upstream.headers import BELOW_V1
 
 PIECE = 8192  # bytes that gunicorn reads of a head or of chunks at once
 DISCARDED = 256 << 10  # bytes of an unwanted body that are read at once
@@ -148,6 +149,6 @@ def _answer(error, event_id):
     body = json.dumps(error.body()).encode()
     lines = (
         f"HTTP/1.1 {error.status} {responses.get(error.status, 'Error')}", "Connection: close", "Content-Type: application/json",
-        f"Content-Length: {len(body)}", f"x-proxy-request-id: {event_id}", "", "",
+        f"Content-Length: {len(body)}", f"x-proxy-request-id: {event_id}", "Cache-Control: no-store", *map(": ".join, BELOW_V1), "", "",
     )  # fmt: skip
     return "\r\n".join(lines).encode() + body

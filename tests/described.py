@@ -10,6 +10,7 @@ from openapi_schema_validator import OAS31Validator
 from proxy_gpt import app, openapi
 
 ANYWHERE = (414, 431)  # a path or headers that are too long: said of all addresses in the description's first words
+DOCUMENTS = ("/docs", "/openapi.json")
 
 
 def blueprints():
@@ -35,6 +36,7 @@ def document():
 def check(answer):
     """Fail unless an answer (of requests) has a status, a type and a body that the description has for it, and nothing more."""
     path = urlsplit(answer.request.url).path
+    check_guards(path, answer.headers)
     operation = document()["paths"].get(path, {}).get(answer.request.method.lower())
     if operation is None or answer.status_code in ANYWHERE:
         return
@@ -44,6 +46,15 @@ def check(answer):
     assert not said.get("content") or kind in said["content"], f"{answer.request.method} {path}: {kind}"
     if kind == "application/json" and kind in said.get("content", ()):
         validator(answer.request.method.lower(), path, str(answer.status_code)).validate(answer.json())
+
+
+def check_guards(path, headers):
+    """Fail unless these headers keep a browser from guessing a type, from keeping what is ours, and from running what is not."""
+    assert headers.get("X-Content-Type-Options") == "nosniff", path
+    if path.startswith("/v1/"):
+        assert headers.get("Content-Security-Policy") == "sandbox; default-src 'none'", path
+    else:
+        assert headers.get("Cache-Control") == ("no-cache" if path.startswith(DOCUMENTS) else "no-store"), path
 
 
 @functools.cache

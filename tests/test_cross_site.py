@@ -1,10 +1,13 @@
 """Pages of other sites: they can neither act nor read with a user's cookie, nor log the user in as somebody else."""
 import json
+from urllib.parse import quote
 
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 
+from tests import described
+from tests.canary import PASSWORD
 from tests.fake_openai import whole
 from tests.server import error_of
 from tests.subscriber import web_socket
@@ -123,6 +126,38 @@ def test_a_link_on_a_foreign_page_leads_here_but_not_out(server, eve, cookie):
     assert requests.get(f"{server.url}/chat/index", headers={**cookie, **link, "Sec-Fetch-Dest": "iframe"}, timeout=10).status_code == 403
     assert requests.get(f"{server.url}/user/logout", headers={**cookie, **link}, timeout=10).status_code == 403
     assert eve.get("/user/session").status_code == 200
+
+
+OWN_ANSWERS = [
+    ("POST", f"/user/login?username=Eve&password={quote(PASSWORD)}&redirect_url=/", 302), ("POST", "/user/logout", 200), ("POST", "/user/login?username=x", 400),
+    ("GET", "/user/session", 401), ("GET", "/nothing", 404), ("GET", "/v1", 404), ("GET", "/V1/models", 404), ("PUT", "/user/login", 405),
+    ("OPTIONS", "/user/login", 200), ("HEAD", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 200), ("GET", "/user/session?a b", 505),
+    ("GET", "/" + "x" * 9000, 414), ("HEAD", "/docs", 200), ("GET", "/openapi.json", 200), ("GET", "/docs/start.js", 200), ("GET", "/docs/nothing", 404),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "target", "status"), OWN_ANSWERS)
+def test_every_answer_of_our_own_says_that_it_is_not_to_be_guessed_at_nor_kept(server, eve, method, target, status):
+    with Wire(server) as wire:
+        answered, pairs = wire.ask(method, target)
+    headers = dict(pairs)
+    assert (answered, len([name for name, _ in pairs if name in ("x-content-type-options", "cache-control")])) == (status, 2)
+    kept = "no-cache" if status == 200 and target.startswith(described.DOCUMENTS) else "no-store"
+    assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", kept)
+
+
+def test_so_does_a_stream_and_the_answer_to_a_browser_that_asks_first(server, eve):
+    chat = eve.ask("/chat/create").json()["id"]
+    with Wire(server) as wire:
+        described.check_guards("/chat/stream", title_case(wire.ask("GET", f"/chat/stream?id={chat}", bearer(eve))))
+    with Wire(server) as wire:
+        for path in ("/chat/create", "/v1/chat/completions"):
+            described.check_guards(path, title_case(wire.ask("OPTIONS", path, f"Origin: {FRIEND}", "Access-Control-Request-Method: POST")))
+
+
+def title_case(answer):
+    """The headers of an answer (status, pairs) by Name."""
+    return {name.title(): value for name, value in answer[1]}
 
 
 @pytest.mark.parametrize("path", ["/chat/create", "/user/login", "/chat/stream", "/v1/chat/completions"])

@@ -94,6 +94,21 @@ def pairs_of(lines):
     return [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines)]
 
 
+@pytest.mark.parametrize("method", ["GET", "PROPFIND", "HEAD"])
+@pytest.mark.parametrize(("target", "lines", "status"), [
+    ("/v1/models", (), 401), ("/v1/models", ("Authorization: Bearer x",), 401), ("/v1/..", None, 400), ("/%761/models", None, 400),
+    ("/v1/models", ("Expect: nothing",), 417), ("/v1/models", ("no colon",), 400), ("/v1/" + "x" * 9000, (), 414), ("/v1/realtime", WEB_SOCKET, 401),
+    ("/v1/realtime", None, 502),
+])  # fmt: skip
+def test_an_error_of_the_proxy_below_v1_is_no_page_either(sqlite_proxy, dora, upstream, method, target, lines, status):
+    upstream.script(HANG_UP)
+    with Wire(sqlite_proxy) as wire:
+        answered, headers = wire.ask(method, target, *((bearer(dora),) if lines is None else lines))
+    assert answered == status
+    assert [pair for pair in headers if pair[0] in dict(GUARDS)] == GUARDS
+    assert [value for name, value in headers if name == "cache-control"] == ["no-store"]
+
+
 @pytest.mark.parametrize("body", [b"", b"unframed " * 50000])
 def test_an_answer_that_ends_with_the_connection_arrives_whole(sqlite_proxy, dora, upstream, body):
     upstream.script(head("200 OK", "Content-Type: text/plain") + body, HANG_UP)
