@@ -59,7 +59,7 @@ def share(app, origins):
 def _preflight():
     response = current_app.response_class(status=204)
     response.access_control_allow_methods = [request.access_control_request_method]
-    response.access_control_allow_headers = request.access_control_request_headers
+    response.access_control_allow_headers = request.access_control_request_headers or ()
     response.access_control_max_age = REMEMBER
     return response
 

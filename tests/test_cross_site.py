@@ -175,6 +175,13 @@ def test_a_listed_origin_may_ask_first_and_then_read(server, eve, cookie, path, 
     assert "x-proxy-request-id" in answer.headers["Access-Control-Expose-Headers"]
 
 
+def test_a_listed_origin_may_ask_for_a_method_alone(server):
+    with Wire(server) as wire:
+        status, pairs = wire.ask("OPTIONS", "/v1/files/f", f"Origin: {FRIEND}", "Access-Control-Request-Method: DELETE")
+    headers = dict(pairs)
+    assert (status, headers["access-control-allow-methods"], headers.get("access-control-allow-headers", "")) == (204, "DELETE", "")
+
+
 @pytest.mark.parametrize("path", ["/chat/create", "/user/login", "/v1/chat/completions"])
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", FRIEND.upper(), FRIEND + "/", FRIEND + ":443"])
 def test_no_other_origin_may(server, path, origin, upstream):
