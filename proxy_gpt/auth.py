@@ -51,10 +51,13 @@ def require_session():
 def identify(parameter=None):
     """The caller of the current request; `parameter` is a token to take when there is none elsewhere. Raises Unauthorized."""
     username, token = credential()
-    if token and by_cookie() and not cross_site.is_own_page():
-        if not parameter:
-            raise PageOfAnotherSite(cross_site.REFUSED)
-        token = None  # a page of another site may listen with a token that it has itself
+    if token and by_cookie():
+        if not cross_site.is_own_page():
+            if not parameter:
+                raise PageOfAnotherSite(cross_site.REFUSED)
+            token = None  # a page of another site may listen with a token that it has itself
+        elif request.path.startswith("/v1/") and cross_site.is_shown():
+            raise Unauthorized("Below /v1/ the cookie does not count for what a browser shows. Send 'Authorization: Bearer TOKEN'.")
     token = token or parameter
     if not token:
         raise Unauthorized("There is no token in this request. Send 'Authorization: Bearer TOKEN' with the token from /user/login.")

@@ -5,6 +5,7 @@ every POST and WebSocket (RFC 6454). Who sends neither is no browser, or follows
 `SameSite=Lax` deals. Bearer tokens and basic auth are no concern here: no browser sends them by itself, since basic auth
 is never asked for.
 """
+import re
 from urllib.parse import urlsplit
 
 from flask import current_app, request
@@ -16,26 +17,45 @@ REFUSED = (
     "This request comes from a page of another site, which may not use your cookie here. "
     "The operator can allow its origin by the setting CORS_ORIGINS."
 )
+LOGOUT_REFUSED = "A GET by cookie is refused here. Log out by POST, from this site or an origin in CORS_ORIGINS."
+SHOWN = ("document", "iframe", "frame", "fencedframe", "object", "embed")
+PAGE_OR_PICTURE = re.compile("text/html|image/", re.I)
 REMEMBER = 600  # seconds for which a browser need not ask again
 
 
-def is_own_page(links=True):
-    """Whether the current request comes from a page of ours, of a listed origin, or from no page at all.
+def is_own_page():
+    """Tell whether the request may use the cookie.
 
-    `links` says whether a link on a page of another site may lead here, as to any page.
+    Our own pages, listed origins, links, and requests that no page sent may.
     """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     if origin is not None and origin in proxy().settings.cors_origins:
         return True
     if site is None:
         return origin is None or _host(origin) == request.host.lower()
-    return site in ("same-origin", "none") or (links and origin is None and _is_link())
+    return site in ("same-origin", "none") or (origin is None and _is_link())
 
 
-def require_own_page(links=True):
+def is_shown():
+    """Tell whether the browser will show the answer as a page."""
+    return request.headers.get("Sec-Fetch-Dest") in SHOWN
+
+
+def require_own_page():
     """Raise Forbidden where a page of another site would set or clear the cookie, which logs its user in as somebody else."""
-    if "Authorization" not in request.headers and not is_own_page(links):
+    if "Authorization" not in request.headers and not is_own_page():
         raise PageOfAnotherSite(REFUSED)
+
+
+def require_own_logout():
+    """Reject a GET logout by cookie that another page may have caused."""
+    headers = request.headers
+    if headers.get("Origin") in proxy().settings.cors_origins or headers.get("Sec-Fetch-Site") == "same-origin":
+        return
+    by_browser = any(name.lower().startswith("sec-fetch-") for name in headers.keys())
+    # Over plain http a browser sends none of these, but its links and pictures say which types they take.
+    if by_browser or PAGE_OR_PICTURE.search(headers.get("Accept", "")) or not is_own_page():
+        raise PageOfAnotherSite(LOGOUT_REFUSED)
 
 
 def share(app, origins):

@@ -49,7 +49,7 @@ def check(answer):
 
 
 def check_guards(path, headers):
-    """Fail unless these headers keep a browser from guessing a type, from keeping what is ours, and from running what is not."""
+    """Fail unless these headers tell a browser not to guess, keep or run the answer."""
     assert headers.get("X-Content-Type-Options") == "nosniff", path
     if path.startswith("/v1/"):
         assert headers.get("Content-Security-Policy") == "sandbox; default-src 'none'", path

@@ -1,9 +1,10 @@
-"""Foreign pages in a real browser: on another port of this host, where the cookie goes along, and on another host."""
+"""Foreign pages in a real browser, on another port of this host and on another host; and pages that the upstream sends."""
 import http.server
 import threading
 
 import pytest
 
+from tests.fake_openai import head, whole
 from tests.server import eventually, free_port
 
 browser_module = pytest.importorskip("tests.browser", reason="the browser's driver is not there")
@@ -11,6 +12,16 @@ browser_module = pytest.importorskip("tests.browser", reason="the browser's driv
 POST = "const answer = await fetch(url, {method: 'POST', mode, credentials: 'include', body: new URLSearchParams(fields)}); return answer.status"
 READ = "const answer = await fetch(url, {credentials: 'include'}); return answer.text()"
 TRY = "try { %s } catch (error) { return error.name }"
+FRAMED = """
+for (const [tag, name] of [["iframe", "src"], ["object", "data"], ["embed", "src"]]) {
+    await new Promise((done) => {
+        const frame = Object.assign(document.createElement(tag), {onload: done, onerror: done, [name]: url});
+        document.body.append(frame);
+    });
+}
+"""
+SCRIPTED = b"<title>quiet</title><p>a file</p><script>document.title = 'ran'; fetch('/user/session')</script>"
+FILE = "/v1/files/f/content"
 FORM = """
 const form = document.createElement("form");
 Object.assign(form, {method: "POST", action: url});
@@ -90,3 +101,29 @@ def test_a_foreign_page_can_do_nothing_in_the_name_of_its_visitor(visitor, serve
     assert server.rows("SELECT * FROM chats") == []
     if host == "localhost":  # the same site for the browser, which sends the cookie along; elsewhere SameSite keeps it back
         eventually(lambda: len(server.events(status=403, endpoint="/chat/create")) > refused)
+
+
+def test_the_cookie_fetches_a_page_of_the_upstream_but_does_not_show_it(visitor, site, upstream):
+    page, _ = visitor
+    upstream.script(whole(SCRIPTED, "text/html"))
+    assert page.run(READ, url=FILE) == SCRIPTED.decode()
+    page.go(site + FILE)
+    assert "invalid_api_key" in page.run("return document.body.innerText")
+    page.go(f"{site}/user/nothing")
+    page.run(FRAMED, url=FILE)
+    assert len(upstream.questions) == 1 and page.run("return document.title") != "ran"
+
+
+def test_a_page_of_the_upstream_runs_no_script_and_is_of_no_origin(visitor, server, site, upstream):
+    page, _ = visitor
+    authorization = {"Authorization": f"Bearer {server.person(f'reader {free_port()}').token}"}
+    page.browser.call("Network.setExtraHTTPHeaders", page.session, headers=authorization)
+    upstream.script(whole(SCRIPTED, "text/html", "200 OK", "Content-Security-Policy: script-src *", "X-Content-Type-Options: none"))
+    page.go(site + FILE)
+    assert page.run("return [document.title, document.body.innerText, self.origin]") == ["quiet", "a file", "null"]
+    assert page.run("try { return document.cookie } catch (error) { return error.name }") == "SecurityError"
+    assert not [url for url in page.requested() if url.endswith("/user/session")][1:]  # the first is the visitor's own
+    page.browser.call("Browser.setDownloadBehavior", behavior="deny")
+    upstream.script(head("200 OK", f"Content-Length: {len(SCRIPTED)}") + SCRIPTED)
+    shown = page.browser.call("Page.navigate", page.session, url=site + FILE)
+    assert shown.get("errorText") == "net::ERR_ABORTED"  # a download, as nobody knows what it is

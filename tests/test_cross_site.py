@@ -120,6 +120,68 @@ def test_who_sends_a_token_is_no_concern_of_this(server, eve, case):
     assert requests.post(f"{server.url}/user/logout", headers=headers, timeout=10).status_code == 200
 
 
+SHOWN = ("document", "iframe", "frame", "object", "embed", "fencedframe")
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin", "cross-site"])
+@pytest.mark.parametrize("destination", SHOWN)
+def test_below_v1_the_cookie_does_not_count_for_what_a_browser_shows(server, eve, cookie, upstream, destination, site):
+    browser = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": destination}
+    for method, path in (("GET", "/v1/files/f/content"), ("HEAD", "/v1/models"), ("GET", "/v1//x")):
+        answer = requests.request(method, server.url + path, headers={**cookie, **browser}, timeout=10)
+        foreign = site == "cross-site" and destination != "document"
+        assert (answer.status_code, "Bearer" in answer.text) == (403 if foreign else 401, not foreign and method != "HEAD")
+        assert server.event(answer)["user_id"] is None
+    assert upstream.questions == []
+    for authorization in (f"Bearer {eve.token}", basic("Eve", eve.token)):
+        headers = {**cookie, **browser, "Authorization": authorization}
+        assert requests.get(f"{server.url}/v1/models", headers=headers, timeout=10).status_code == 200
+    if site != "cross-site":
+        assert requests.get(f"{server.url}/user/session", headers={**cookie, **browser}, timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("destination", ["empty", "image", "audio", None])
+def test_below_v1_the_cookie_counts_for_all_else_that_a_page_of_ours_asks_for(server, cookie, destination):
+    browser = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": destination}  # requests leaves None out
+    assert requests.get(f"{server.url}/v1/models", headers={**cookie, **browser}, timeout=10).status_code == 200
+
+
+CHROMES = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+OUT_BY_GET = [
+    ({}, True), ({"Accept": "application/json, */*;q=0.5"}, True), ({"Accept": None}, True), ({"Sec-Fetch-Site": "same-origin", "Accept": CHROMES}, True),
+    ({"Origin": FRIEND, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, True), ({"Origin": FRIEND, "Accept": "text/html"}, True),
+    ({"Accept": CHROMES}, False), ({"Accept": "TEXT/HTML"}, False), ({"Accept": "image/avif,image/webp,*/*;q=0.8"}, False), ({"Accept": "*/*, IMAGE/png"}, False),
+    ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": CHROMES}, False), ({"Sec-Fetch-Site": "none"}, False),
+    ({"Sec-Fetch-Site": "same-site"}, False), ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, False),
+    ({"Sec-Fetch-Mode": "no-cors"}, False), ({"Sec-Fetch-Dest": "script"}, False), ({"sec-fetch-user": "?1"}, False), ({"Origin": "https://evil.example"}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(("browser", "works"), OUT_BY_GET)
+def test_the_cookie_alone_logs_out_by_get_where_no_other_page_can_have_asked(server, eve, browser, works, method):
+    token = eve.ask("/user/login", username="Eve", password=eve.password).json()["token"]
+    answer = requests.request(method, f"{server.url}/user/logout", headers={"Cookie": f"sess={token}", **browser}, timeout=10)
+    still = requests.get(f"{server.url}/user/session", headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code
+    assert (answer.status_code, still, "Set-Cookie" in answer.headers) == ((200, 401, True) if works else (403, 200, False))
+    if not works and method == "GET":
+        message = error_of(answer, 403)["message"]
+        assert "Log out by POST" in message and "CORS_ORIGINS" in message
+    for headers in ({"Cookie": f"sess={token}"}, {"Cookie": f"sess={token}", "Authorization": f"Bearer {token}", **browser}):
+        assert requests.post(f"{server.url}/user/logout", headers=headers, timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_token_that_is_not_the_cookies_leaves_the_cookie_alone(server, eve, method):
+    link = f"{server.url}/user/logout?token=junk"  # over plain http a browser does not say that another page had this link
+    answer = requests.request(method, link, headers={"Cookie": f"sess={eve.token}", "Accept": CHROMES}, timeout=10)
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
+    assert eve.get("/user/session").status_code == 200
+    own = eve.ask("/user/login", username="Eve", password=eve.password).json()["token"]
+    answer = requests.request(method, f"{server.url}/user/logout?token={own}", headers={"Cookie": f"sess={own}"}, timeout=10)
+    assert (answer.status_code, "sess=;" in answer.headers["Set-Cookie"]) == (200, True)
+
+
 def test_a_link_on_a_foreign_page_leads_here_but_not_out(server, eve, cookie):
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert requests.get(f"{server.url}/chat/index", headers={**cookie, **link}, timeout=10).status_code == 200

@@ -70,8 +70,12 @@ def login():
 @answers({}, PageOfAnotherSite)
 def logout():
     """End the session of the token in the body, else of the bearer token or basic auth, else of the cookie."""
-    cross_site.require_own_page(links=False)
-    token = fields.read().token or auth.credential()[1]
+    token = fields.read().token
+    if request.method != "POST" and not token and auth.by_cookie():
+        cross_site.require_own_logout()
+    else:
+        cross_site.require_own_page()
+    token = token or auth.credential()[1]
     if token:
         caller = proxy().callers.find(sessions.digest(token))
         sessions.end(sessions.digest(token))
@@ -80,7 +84,8 @@ def logout():
             g.event.of(caller.user_id, caller.capture)
             proxy().hub.look_again(caller.user_id)
     response = jsonify({})
-    response.delete_cookie(auth.COOKIE, path="/", httponly=True, samesite="Lax", secure=request.is_secure)
+    if request.cookies.get(auth.COOKIE, token) == token:  # else it is another session's, which goes on
+        response.delete_cookie(auth.COOKIE, path="/", httponly=True, samesite="Lax", secure=request.is_secure)
     return response
 
 
