@@ -13,7 +13,7 @@ OPENAI = "https://api.openai.com"
 FILE = ".env"
 EVERY_ADDRESS = "0.0.0.0"
 NAME = re.compile(r"[A-Z]+_?[A-Z_]+")  # of a setting, in a sentence about it
-OPEN, CLOSED = "open", "closed"
+LOCAL, INVITE, OPEN, CLOSED = "local", "invite", "open", "closed"  # who can sign up: see `api.user.why_no_signup`
 TEXT, JSON, NONE = "text", "json", "none"
 
 
@@ -30,7 +30,7 @@ class Settings:
     workers: int = 1
     session_days: int = 365
     password_min_length: int = 1
-    signup: str = OPEN
+    signup: str = LOCAL
     signups_per_hour: int = 1000
     login_failures: int = 10
     login_failures_address: int = 300
@@ -94,7 +94,7 @@ def _settings(read):
         workers=_workers(read, redis),
         session_days=read.number("SESSION_DAYS", 365, least=1, most=36500),
         password_min_length=_password_min_length(read),
-        signup=read.choice("SIGNUP", OPEN, CLOSED),
+        signup=read.choice("SIGNUP", LOCAL, INVITE, OPEN, CLOSED),
         signups_per_hour=read.number("SIGNUPS_PER_HOUR", 1000, least=1, most=1_000_000),
         login_failures=read.number("LOGIN_FAILURES", 10, least=1, most=100_000),
         login_failures_address=read.number("LOGIN_FAILURES_ADDRESS", 300, least=1, most=1_000_000),

@@ -99,7 +99,9 @@ class OperationNotMetered(Forbidden):
 
 
 class SignupClosed(Forbidden):
-    """Accounts come from the operator alone."""
+    """Nobody can sign up, or nobody from where the request comes."""
+
+    code = "signup_closed"
 
 
 class PageOfAnotherSite(Forbidden):

@@ -58,6 +58,7 @@ def on_starting(server):
     """Once, before the workers: say what an operator should know."""
     if server.cfg.workers > 1 and not settings.redis:  # gunicorn's own options can ask for more than the settings do
         sys.exit(f"proxy-gpt: {many_workers(server.cfg.workers)}")
+    server.log.info(preflight.WHO_SIGNS_UP[settings.signup])
     for warning in preflight.warnings(settings):
         server.log.warning(warning)
 

@@ -11,13 +11,19 @@ from peewee import PeeweeException
 from redis import RedisError
 
 from proxy_gpt import db
-from proxy_gpt.config import OPEN
+from proxy_gpt.config import CLOSED, INVITE, LOCAL, OPEN
 from proxy_gpt.errors import SettingError
 from proxy_gpt.prices import Prices
 from proxy_gpt.redis_link import connect
 
 NO_KEY = "API_KEY is not set: requests go to the upstream without a key."
 OPEN_TO_ALL = "SIGNUP is open: whoever reaches this address can make an account and use the shared key. SIGNUP=closed lets nobody sign up."
+WHO_SIGNS_UP = {
+    LOCAL: "Sign-up: programs on this machine only (SIGNUP=local).",
+    INVITE: "Sign-up: nobody, since there are no invitations yet (SIGNUP=invite).",
+    OPEN: "Sign-up: everybody who reaches this address (SIGNUP=open).",
+    CLOSED: "Sign-up: nobody (SIGNUP=closed).",
+}
 
 
 def check(settings):
@@ -54,9 +60,10 @@ def redis_is_away(error):
 def is_loopback(host):
     """Whether only programs of this machine can reach a host."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback  # ::ffff:127.0.0.1 is how an IPv6 socket writes 127.0.0.1
 
 
 def check_host(host):

@@ -13,7 +13,7 @@ from tests.server import execute_on_database, query_database
 
 GOOD = {"SIGNUP": "closed", "API_KEY": KEY, "MODELS": f"ours={MODEL}"}
 
-SUBJECTS = ["settings", "prices", "journal", "open files", "database", "redis", "upstream", "models"]
+SUBJECTS = ["settings", "settings", "prices", "journal", "open files", "database", "redis", "upstream", "models"]
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_where_all_is_well_it_says_so_line_by_line_and_leaves_an_event(look, dat
     assert [(question.method, question.target) for question in upstream.questions] == [("GET", "/v1/models")]
     lines = admin.ok("doctor", API_URL=upstream.url, **GOOD).splitlines()
     assert len(lines) == len(found) and lines[0] == "ok       settings: All settings can be used."
+    assert lines[1] == "ok       settings: Sign-up: nobody (SIGNUP=closed)."
 
 
 def test_it_makes_and_upgrades_nothing(look, database, tmp_path):
@@ -73,12 +74,22 @@ def test_each_bad_setting_is_named_at_once_and_the_rest_is_looked_at(look, tmp_p
     problems = [text for level, about, text in found if (level, about) == ("problem", "settings")]
     assert status == 1 and {text.split()[0] for text in problems} == {"PORT", "DB_ADDRESS", "API_KEY", "SIGNUP", "REDIS_ADDRESS"}
     advice = " ".join(text for level, about, text in found if (level, about) == ("warning", "settings"))
-    assert all(name in advice for name in ("API_KEY", "SIGNUP", "PASSWORD_MIN_LENGTH", "METRICS_TOKEN"))
+    assert all(name in advice for name in ("API_KEY", "METRICS_TOKEN"))
     assert {about for _, about, _ in found} == {"settings", "prices", "journal", "open files"} and upstream.questions == []
     assert query_database(f"sqlite:///{tmp_path / 'proxy.db'}", trace) == []
     assert {about for _, about, _ in look(PORT="x")[1]} == set(SUBJECTS)
     (tmp_path / ".env").write_bytes(b"\xff")
     assert {about for _, about, _ in look()[1]} == {"settings", "prices", "journal", "open files"}
+
+
+@pytest.mark.parametrize(("settings", "warned", "who"), [
+    ({"SIGNUP": ""}, [], "programs on this machine only"), ({"SIGNUP": "invite"}, [], "nobody"), ({"SIGNUP": "open", "ADDRESS": "127.0.0.1:1"}, [], "everybody"),
+    ({"SIGNUP": "open"}, ["SIGNUP", "PASSWORD_MIN_LENGTH"], "everybody"), ({"SIGNUP": "open", "ADDRESS": "[::ffff:127.0.0.1]:1"}, [], "everybody"),
+])  # fmt: skip
+def test_it_says_who_can_sign_up_and_warns_where_strangers_can(look, settings, warned, who):
+    found = [(level, text) for level, about, text in look(**settings)[1] if about == "settings"]
+    assert [text.split()[0] for level, text in found if level == "warning"] == warned
+    assert [text for level, text in found if level == "ok"][-1].startswith(f"Sign-up: {who}")
 
 
 def test_a_store_that_cannot_be_used_is_a_problem_that_tells_no_password(look, postgres, tmp_path):

@@ -149,7 +149,7 @@ def test_the_address_behind_a_trusted_proxy_is_the_one_it_names(server, forwarde
 
 def test_what_others_say_of_addresses_is_not_believed(start):
     for trusted, address in (("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8", "198.51.100.7"), ("*", "203.0.113.9, 198.51.100.7")):
-        server = start(TRUSTED_PROXIES=trusted)
+        server = start(TRUSTED_PROXIES=trusted, SIGNUP="open")
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Forwarded-Proto": "https"}
         answer = requests.post(f"{server.url}/user/signup", data={"username": "Eve", "password": "x"}, headers=headers, timeout=5)
         assert server.event(answer)["client_ip"] == address.rpartition(", ")[2]

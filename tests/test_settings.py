@@ -47,7 +47,7 @@ BAD = {
     "CORS_ORIGINS": ("*", "app.example", "https://app.example/", "https://app.example/x", "https://", "://h", "https://a b", "https://a@h", "https://h:x", "null"),
     "LOG_FORMAT": ("xml", "jsn", "text json"),
     "CAPTURE": ("all", "full none", "default"),
-    "SIGNUP": ("yes", "closd", "open closed"),
+    "SIGNUP": ("yes", "closd", "open closed", "true", "invited"),
     "MODELS": ("gpt-4", "gpt-4=", "=gpt-4o", "gpt-3=a,,gpt-4=b"),
     **{name: (*NO_NUMBER, str(least - 1), str(most + 1)) for name, (least, most) in NUMBERS.items()},
 }  # fmt: skip
@@ -81,7 +81,7 @@ GOOD = {
     ],
     "LOG_FORMAT": [("JSON", {"log_format": "json"}), ("none", {"log_format": "none"}), ("", {"log_format": "text"})],
     "CAPTURE": [("Metadata", {"capture": "metadata"}), ("none", {"capture": "none"}), ("", {"capture": "full"})],
-    "SIGNUP": [("CLOSED", {"signup": "closed"}), ("", {"signup": "open"})],
+    "SIGNUP": [("CLOSED", {"signup": "closed"}), ("", {"signup": "local"}), *[(mode, {"signup": mode}) for mode in ("local", "invite", "open")]],
     "MODELS": [("a=b, c = d", {"models": (("a", "b"), ("c", "d"))})],
     "JOURNAL_DIR": [("/a b", {"journal_dir": "/a b"})],
     "INCLUDE_USAGE": [("on", {"include_usage": True}), ("", {"include_usage": False})],

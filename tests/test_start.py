@@ -139,14 +139,14 @@ def test_the_env_file_of_the_working_directory_counts(tmp_path, start, upstream)
 
 
 def test_it_listens_on_every_address_unless_told_otherwise(start):
-    server = start(ADDRESS=f":{(port := free_port())}", listens_on=port)
+    server = start(ADDRESS=f":{(port := free_port())}", listens_on=port, SIGNUP="open")
     with socket.create_connection(("127.0.0.2", port), timeout=5):
         assert f"0.0.0.0:{port}" in server.output()
     assert server.output().count("SIGNUP is open") == 1
 
 
-@pytest.mark.parametrize("settings", [{}, {"SIGNUP": "closed", "ADDRESS": ":0"}])
+@pytest.mark.parametrize("settings", [{"SIGNUP": "open"}, {"SIGNUP": "closed", "ADDRESS": ":0"}, {"ADDRESS": ":0"}])
 def test_no_warning_of_sign_ups_by_strangers_where_there_are_none(start, settings):
     if "ADDRESS" in settings:
         settings = {**settings, "ADDRESS": f":{(port := free_port())}", "listens_on": port}
-    assert "SIGNUP" not in start(**settings).output()
+    assert "SIGNUP is open" not in start(**settings).output()

@@ -33,8 +33,8 @@ def test_signing_up_answers_with_the_token_the_user_and_the_cookie(proxy):
     assert all(part in cookie for part in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=31536000")) and "Secure" not in cookie
 
 
-def test_the_cookie_is_secure_behind_https(proxy):
-    answer = post(proxy, "/user/signup", {"username": fresh_name(), "password": PASSWORD}, headers={"X-Forwarded-Proto": "https"})
+def test_the_cookie_is_secure_behind_https(proxy, newcomer):
+    answer = post(proxy, "/user/login", {"username": newcomer.name, "password": newcomer.password}, headers={"X-Forwarded-Proto": "https"})
     assert "; Secure" in answer.headers["Set-Cookie"]
 
 

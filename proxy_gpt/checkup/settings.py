@@ -17,6 +17,8 @@ def examine(settings, faults):
     yield from (warning(ABOUT, text) for text in advice)
     if not (faults or advice):
         yield ok(ABOUT, "All settings can be used.")
+    if not faults:
+        yield ok(ABOUT, preflight.WHO_SIGNS_UP[settings.signup])
     yield from _prices(settings)
 
 
