@@ -1,7 +1,7 @@
 """The settings: read once from the environment (and `.env`), checked, then frozen. Nobody else reads the environment."""
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dotenv import dotenv_values
 
@@ -56,6 +56,7 @@ class Settings:
     reserve_tokens: int = 4096
     drain_seconds: int = 20
     models: tuple = (("gpt-3", "gpt-4o-mini"), ("gpt-4", "gpt-4o"))
+    hints: tuple = ()  # sentences about names in the environment that nearly are settings
 
 
 def load(environ=None, folder="."):
@@ -63,22 +64,31 @@ def load(environ=None, folder="."):
 
     Raises SettingError with one sentence that names the setting.
     """
-    read = _reader(environ, folder)
-    return _settings(read)
+    settings, faults = survey(environ, folder)
+    for _, sentence in faults:
+        raise SettingError(sentence)
+    return settings
 
 
 def survey(environ=None, folder="."):
-    """(the settings, with the default for each that is bad; the sentences about those, by the name of the setting or FILE)."""
+    """Return (the settings, with the default for each bad one; what is wrong).
+
+    What is wrong is a list of pairs: the name of the setting, or FILE, and a sentence.
+    """
     try:
-        read, faults = _reader(environ, folder), {}
+        read, faults = _reader(environ, folder), []
     except SettingError as error:
-        read, faults = Reader(dict(os.environ if environ is None else environ)), {FILE: str(error)}
-    while True:
+        read, faults = Reader(os.environ if environ is None else environ), [(FILE, str(error))]
+    settings = None
+    while settings is None:
         try:
-            return _settings(read), faults
+            settings = _settings(read)
         except SettingError as error:
-            name = next(name for name in NAME.findall(str(error)) if read.text(name))
-            faults[name], read.values[name] = str(error), ""
+            name = next(name for name in NAME.findall(str(error)) if name in read.asked and read.text(name))
+            faults.append((name, str(error)))
+            read.values[name] = ""
+    # A misspelt name comes first: what is wrong elsewhere may follow from it.
+    return replace(settings, hints=_hints(read)), _misspelt(read) + faults
 
 
 def _settings(read):
@@ -115,7 +125,7 @@ def _settings(read):
         log_body_bytes=read.number("LOG_BODY_BYTES", 16384, least=0, most=1 << 20),
         capture=read.choice("CAPTURE", *POLICIES),
         journal_dir=read.text("JOURNAL_DIR") or "proxy-journal",
-        prices=read.text("PRICES"),
+        prices=_prices(read),
         include_usage=read.switch("INCLUDE_USAGE"),
         reserve_tokens=read.number("RESERVE_TOKENS", 4096, least=1, most=1_000_000),
         drain_seconds=read.number("DRAIN_SECONDS", 20, least=0, most=3600),
@@ -124,23 +134,23 @@ def _settings(read):
 
 
 def load_database(environ=None, folder="."):
-    """The setting `database` alone, for who needs no server: a bad value of another setting does not matter."""
-    return _database(_reader(environ, folder))
+    """The setting `database` alone, for who needs no server: a bad value or name of another setting does not matter."""
+    return _alone(_database, environ, folder)
 
 
 def load_password_min_length(environ=None, folder="."):
     """The setting `password_min_length` alone."""
-    return _password_min_length(_reader(environ, folder))
+    return _alone(_password_min_length, environ, folder)
 
 
 def load_redis(environ=None, folder="."):
     """The setting `redis` alone."""
-    return _redis(_reader(environ, folder))
+    return _alone(_redis, environ, folder)
 
 
 def load_prices(environ=None, folder="."):
     """The setting `prices` alone."""
-    return _reader(environ, folder).text("PRICES")
+    return _alone(_prices, environ, folder)
 
 
 def many_workers(count):
@@ -154,7 +164,26 @@ def _reader(environ, folder):
         written = dotenv_values(os.path.join(folder, FILE), encoding="utf-8-sig")
     except (OSError, UnicodeError):
         raise SettingError("The file .env cannot be read: it must be UTF-8 text, and yours to read.") from None
-    return Reader({**written, **(os.environ if environ is None else environ)})
+    return Reader(os.environ if environ is None else environ, written)
+
+
+def _alone(read_one, environ, folder):
+    read = _reader(environ, folder)
+    value = read_one(read)
+    for _, sentence in _misspelt(read):
+        raise SettingError(sentence)
+    return value
+
+
+def _misspelt(read):
+    """The pairs of a setting and a sentence about a name in the file that nearly is the setting's."""
+    sentence = "The file .env sets {!r}, which is not a setting: write {}, or remove the line."
+    return [(setting, sentence.format(name, setting)) for name, setting in read.misspelt(read.written)]
+
+
+def _hints(read):
+    sentence = "The environment sets {!r}, which is not a setting: {} may be meant."
+    return tuple(sentence.format(*pair) for pair in read.misspelt(read.environ.keys() - read.written.keys()))
 
 
 def _api_url(read):
@@ -179,15 +208,19 @@ def _redis(read):
     return value
 
 
+def _prices(read):
+    return read.text("PRICES")
+
+
 def _password_min_length(read):
     return read.number("PASSWORD_MIN_LENGTH", 1, least=1, most=1024)
 
 
 def _address(read):
     """(host, port) from ADDRESS, else PORT, else every address and 8080."""
-    value = read.text("ADDRESS")
-    if not value:
+    if read.used("ADDRESS", "PORT") == "PORT":
         return EVERY_ADDRESS, read.number("PORT", 8080, least=1, most=65535)
+    value = read.text("ADDRESS")
     if not is_host_and_port(EVERY_ADDRESS + value if value.startswith(":") else value):
         raise SettingError("ADDRESS must be host:port or :port, with a port from 1 to 65535, and brackets around an IPv6 address.")
     host, _, port = value.rpartition(":")

@@ -16,6 +16,7 @@ from proxy_gpt.errors import SettingError
 from proxy_gpt.prices import Prices
 from proxy_gpt.redis_link import connect
 
+ADMIN_KEY = "API_KEY is an admin key, which manages the organization: use a project's key."
 NO_KEY = "API_KEY is not set: requests go to the upstream without a key."
 OPEN_TO_ALL = "SIGNUP is open: whoever reaches this address can make an account and use the shared key. SIGNUP=closed lets nobody sign up."
 WHO_SIGNS_UP = {
@@ -36,12 +37,25 @@ def check(settings):
         check_redis(settings.redis)
 
 
-def warnings(settings):
-    """Yield a sentence for each thing that is missing, but can be done without."""
+def advice(settings):
+    """Yield a sentence for each setting that can be used, but should be looked at."""
+    yield from settings.hints
     if not settings.api_key:
         yield NO_KEY
-    if settings.signup == OPEN and not is_loopback(settings.host):
+    if settings.api_key.startswith("sk-admin-"):
+        yield ADMIN_KEY
+    if strangers_sign_up(settings):
         yield OPEN_TO_ALL
+
+
+def strangers_sign_up(settings):
+    """Whether somebody on another machine can make an account."""
+    return settings.signup == OPEN and not is_loopback(settings.host)
+
+
+def warnings(settings):
+    """Yield a sentence for each thing that is missing or dangerous, but can be done without."""
+    yield from advice(settings)
     if settings.redis:
         try:
             connect(settings.redis).ping()

@@ -1,5 +1,6 @@
 """How one setting is read: its text, checked, or a sentence that names it and says what it must be."""
 import ipaddress
+import os
 import re
 from urllib.parse import urlsplit
 
@@ -12,19 +13,21 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 PATH = re.compile(r"/v1/[^\s*]*\*?")  # as callers write it; a * at its end stands for anything
 
 
+SHORTEST = 6  # characters of a name that is compared for nearness: PATH and HOST are near PAGE and PORT
+
+
 class Reader:
     """Reads one setting at a time and raises SettingError with what is wrong with it."""
 
-    def __init__(self, values):
-        self.values = values
+    def __init__(self, environ, written=()):
+        self.environ, self.written = environ, dict(written)  # `written` is what the file .env says
+        self.values = {**self.written, **{name: value for name, value in environ.items() if value.strip()}}
+        self.asked = set()  # the names of all settings that were read
 
     def text(self, *names):
         """The first of these settings that is set, without white space around it; "" when none is."""
-        for name in names:
-            value = (self.values.get(name) or "").strip()
-            if value:
-                return value
-        return ""
+        self.asked.update(names)
+        return next((value for name in names if (value := (self.values.get(name) or "").strip())), "")
 
     def key(self, name):
         """A text that can be sent in a header."""
@@ -110,7 +113,28 @@ class Reader:
 
     def used(self, *names):
         """The name of the first of these settings that is set, else the last."""
+        self.asked.update(names)
         return next((name for name in names if self.text(name)), names[-1])
+
+    def misspelt(self, names):
+        """Yield (name, setting) for each of these names that nearly is a setting which was read."""
+        for name in names:
+            near = [] if name in self.asked else sorted(setting for setting in self.asked if is_nearly(name, setting))
+            yield from ((name, setting) for setting in near[:1])
+
+
+def is_nearly(name, setting):
+    """Whether a name differs from a setting's by case, by one character, or by two neighbours that are swapped."""
+    folded = name.upper()
+    if folded == setting:
+        return name != setting
+    if min(len(folded), len(setting)) < SHORTEST or abs(len(folded) - len(setting)) > 1:
+        return False
+    start = len(os.path.commonprefix((folded, setting)))
+    left, right = folded[start:], setting[start:]
+    end = len(os.path.commonprefix((left[::-1], right[::-1])))
+    left, right = left[: len(left) - end], right[: len(right) - end]
+    return max(len(left), len(right)) == 1 or (len(left) == 2 and left == right[::-1])
 
 
 def check_database(value, name):

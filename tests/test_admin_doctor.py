@@ -92,6 +92,24 @@ def test_it_says_who_can_sign_up_and_warns_where_strangers_can(look, settings, w
     assert [text for level, text in found if level == "ok"][-1].startswith(f"Sign-up: {who}")
 
 
+def test_names_that_nearly_are_settings_are_told_and_no_database_is_guessed(look, tmp_path):
+    (tmp_path / ".env").write_text(f"SINGUP={MARK}\nDB_ADRESS=sqlite:///{MARK}.db\n")
+    (tmp_path / ".env").chmod(0o600)
+    status, found = look(PORT="x", LOGIN_FAILURE=MARK)
+    told = [(level, text) for level, about, text in found if about == "settings"]
+    assert status == 1 and MARK not in str(found)
+    assert ["SINGUP" in told[0][1], "DB_ADRESS" in told[1][1], "PORT" in told[2][1], "LOGIN_FAILURE" in told[3][1]] == [True] * 4
+    assert [level for level, _ in told] == ["problem"] * 3 + ["warning"]
+    assert "database" not in {about for _, about, _ in found}
+
+
+def test_an_admin_key_is_a_warning(look, postgres, tmp_path):
+    address = postgres()
+    Admin(tmp_path, address).ok("migrate")
+    level, text = one(look(DB_ADDRESS=address, API_KEY=f"sk-admin-{MARK}")[1], "settings")
+    assert level == "warning" and "project" in text and MARK not in text
+
+
 def test_a_store_that_cannot_be_used_is_a_problem_that_tells_no_password(look, postgres, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nowhere = f"127.0.0.1:{silent.getsockname()[1]}"

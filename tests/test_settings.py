@@ -185,6 +185,75 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
     assert ".env" in one_sentence(str(caught.value))
 
 
+NEARLY = {  # names that nearly are a setting, by the setting
+    "SIGNUP": ("SINGUP", "SIGNUPS", "SIGNOP", "ISGNUP", "SIGNPU", "XSIGNUP", "signup", "Signup", "singup", "SIGN-UP"),
+    "DB_ADDRESS": ("DB_ADRESS", "DB_ADDRES", "DBADDRESS", "DB_ADDRESSS"), "DATABASE_URL": ("DATABASE_URI",), "REDIS_URL": ("REDIS_URLS",),
+    "WEB_CONCURRENCY": ("WEB_CONCURENCY",), "PORT": ("port", "Port"), "API_KEY": ("API_KEYS", "APIKEY"), "PASSWORD_MIN_LENGTH": ("PASSWORD_MIN_LENGHT",),
+}  # fmt: skip
+OTHERS = ("PATH", "HOST", "PAGE", "PORTS", "PRT", "PROT", "SIGNU", "MODEL", "SIGNUPPP", "SIGGNUPP", "PUNGIS", "OPENAI_API_KEY", "LOGIN", "Ω", "SIGNUP_X")
+
+
+def written(folder, *lines):
+    """The folder, with these lines in its file .env."""
+    (folder / ".env").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize(("name", "setting"), [(name, setting) for setting, names in NEARLY.items() for name in names])
+def test_a_name_in_the_file_that_nearly_is_a_setting_is_refused_and_one_in_the_environment_is_told(tmp_path, name, setting):
+    with pytest.raises(SettingError) as caught:
+        config.load({}, written(tmp_path, f"{name}=hidden"))
+    sentence = one_sentence(str(caught.value))
+    assert repr(name) in sentence and setting in sentence.replace(repr(name), "") and ".env" in sentence
+    (hint,) = load(**{name: "hidden"}).hints
+    assert repr(name) in one_sentence(hint) and setting in hint.replace(repr(name), "") and ".env" not in hint
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_names_are_ignored(tmp_path, name):
+    assert config.load({}, written(tmp_path, f"{name}=x")) == load() == load(**{name: "x"})
+
+
+def test_no_setting_is_nearly_another_one(tmp_path):
+    values = {name: GOOD[name][0][0] for name in setting_names()} | {"REDIS_ADDRESS": REDIS}
+    assert load(**values).hints == ()
+    assert config.load({}, written(tmp_path, *(f"{name}='{value}'" for name, value in values.items()))).hints == ()
+
+
+def test_the_names_that_are_compared_are_those_that_are_read():
+    for more in ({}, {"ADDRESS": ":81", "DB_ADDRESS": "sqlite:///a", "REDIS_ADDRESS": REDIS}):
+        hints = load(**more, **{f"{name}X": "1" for name in setting_names() - {"PORT"}}, port="1").hints
+        assert len(hints) == len(setting_names())
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t"])
+def test_a_blank_value_in_the_environment_is_none_at_all(tmp_path, value):
+    folder = written(tmp_path, "SIGNUP=closed", "PORT=81", "DATABASE_URL=sqlite:///a", "WEB_CONCURRENCY=3", f"REDIS_URL={REDIS}")
+    settings = config.load(dict.fromkeys(("SIGNUP", "PORT", "DATABASE_URL", "DB_ADDRESS", "WEB_CONCURRENCY", "REDIS_URL"), value), folder)
+    assert (settings.signup, settings.port, settings.database, settings.workers) == ("closed", 81, "a", 3)
+
+
+def test_who_asks_for_one_setting_is_told_of_its_names_alone(tmp_path):
+    folder = written(tmp_path, "SINGUP=hidden", "PASSWORD_MIN_LENGHT=12", "REDIS_SKIP_VERFY=true", "PRICE_S=hidden")
+    assert config.load_database({}, folder) == "proxy.db"
+    for ask, name in ((config.load_password_min_length, "PASSWORD_MIN_LENGHT"), (config.load_redis, "REDIS_SKIP_VERFY"), (config.load_prices, "PRICE_S")):
+        with pytest.raises(SettingError) as caught:
+            ask({}, folder)
+        assert name in one_sentence(str(caught.value))
+    with pytest.raises(SettingError, match="DB_ADRESS"):
+        config.load_database({}, written(tmp_path, "DB_ADRESS=hidden"))
+    assert config.load_database({"DB_ADRESS": "hidden"}, "/nonexistent") == "proxy.db"
+
+
+def test_a_misspelt_name_is_told_before_what_follows_from_it(tmp_path):
+    folder = written(tmp_path, f"REDIS_ADRESS={REDIS}", "WEB_CONCURRENCY=2", "SINGUP=hidden", "Signup=hidden", "PORT=x")
+    settings, faults = config.survey({"SIGNUP": "maybe"}, folder)
+    assert settings.workers == 1
+    assert [name for name, _ in faults] == ["REDIS_ADDRESS", "SIGNUP", "SIGNUP", "PORT", "WEB_CONCURRENCY", "SIGNUP"]
+    with pytest.raises(SettingError, match="REDIS_ADRESS"):
+        config.load({}, folder)
+
+
 def test_secrets_do_not_show_when_settings_are_printed():
     settings = load(API_KEY="sk-hidden", DB_ADDRESS="postgresql://u:hidden@h/d", REDIS_ADDRESS="redis://:hidden@h", METRICS_TOKEN="hidden")
     assert "hidden" not in repr(settings) and "api_url" in repr(settings)

@@ -61,6 +61,39 @@ def test_a_setting_that_cannot_be_used_stops_the_start_with_one_sentence(tmp_pat
     assert name in one_sentence(output.strip())
 
 
+@pytest.mark.parametrize(("line", "setting"), [("SINGUP=hidden", "SIGNUP"), ("signup=hidden", "SIGNUP"), ("DB_ADRESS=sqlite:///hidden.db", "DB_ADDRESS")])
+def test_a_misspelt_name_in_the_env_file_stops_the_start_and_in_the_environment_is_a_warning(tmp_path, start, line, setting):
+    (tmp_path / ".env").write_text(line)
+    name, _, value = line.partition("=")
+    sentence = one_sentence(refused(tmp_path).strip())
+    assert sentence.startswith("proxy-gpt: ") and repr(name) in sentence and setting in sentence.replace(repr(name), "")
+    assert not (tmp_path / "proxy.db").exists()
+    output = start(**{name: value}).output()
+    assert output.count(repr(name)) == 1 and "hidden" not in output
+
+
+def test_a_blank_value_in_the_environment_leaves_what_the_env_file_says(tmp_path, start):
+    (tmp_path / ".env").write_text("SIGNUP=closed\n")
+    assert "(SIGNUP=closed)" in start(tmp_path, SIGNUP=" ").output()
+
+
+@pytest.mark.parametrize("count", ["many", "1_0", "²", "0x10", "1.5", "-1", "0", "2 3"])
+def test_a_number_of_workers_that_is_none_stops_the_start_with_the_sentence(tmp_path, count):
+    sentence = one_sentence(refused(tmp_path, WEB_CONCURRENCY=count).strip())
+    assert sentence.startswith("proxy-gpt: WEB_CONCURRENCY must be a whole number from 1 to 512")
+
+
+@pytest.mark.parametrize("count", ["", " ", " 1 ", "01"])
+def test_a_number_of_workers_may_be_blank_or_have_blanks_around_it(start, count):
+    server = start(WEB_CONCURRENCY=count)
+    assert len(server.workers()) == 1
+
+
+def test_an_admin_key_is_warned_of_and_not_shown(start):
+    output = start(API_KEY=f"sk-admin-{canary.MARK}").output()
+    assert output.count("API_KEY is an admin key") == 1 and canary.MARK not in output
+
+
 def test_a_damaged_sqlite_file_stops_the_start_with_the_advice_to_put_a_backup_in_its_place(tmp_path):
     damaged, address = tmp_path / "damaged", f"sqlite:///{tmp_path / 'damaged'}"
     execute_on_database(address, "CREATE TABLE anything (id)")

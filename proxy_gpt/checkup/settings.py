@@ -1,7 +1,6 @@
 """The settings themselves: what is wrong with them, and what is right but dangerous."""
 from proxy_gpt import preflight
 from proxy_gpt.checkup.finding import ok, problem, warning
-from proxy_gpt.config import OPEN
 from proxy_gpt.errors import SettingError
 from proxy_gpt.prices import Prices
 
@@ -23,12 +22,8 @@ def examine(settings, faults):
 
 
 def _advice(settings):
-    if not settings.api_key:
-        yield preflight.NO_KEY
-    strangers = settings.signup == OPEN and not preflight.is_loopback(settings.host)
-    if strangers:
-        yield preflight.OPEN_TO_ALL
-    if strangers and settings.password_min_length < SHORT:
+    yield from preflight.advice(settings)
+    if preflight.strangers_sign_up(settings) and settings.password_min_length < SHORT:
         yield f"PASSWORD_MIN_LENGTH is {settings.password_min_length}: where people other than you sign up, set {SHORT}."
     if "*" in settings.trusted_proxies:
         yield "TRUSTED_PROXIES is *: whoever connects may say who the caller is. That is right only where nobody but the host's own router can connect."
