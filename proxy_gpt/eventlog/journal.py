@@ -4,19 +4,24 @@ Each line is one JSON array of an event's columns, after a letter: `I` for an in
 or `O` for the outcome (the event is whole). The folder of a living process is locked; a folder that can be locked belongs
 to a dead one. The kernel gives a lock back when its process ends, however it ends.
 """
+import contextlib
 import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 from pathlib import Path
 
+from proxy_gpt import owner_only
 from proxy_gpt.ids import new_id
 
 SEGMENT_BYTES = 8 << 20
 UNFINISHED = "next"  # a segment before it gets its number: from then on the shipper may drop the one before
 INTENT, OUTCOME = b"I", b"O"
+OURS = re.compile("[0-9a-f]{16}")  # the name of a database's folder
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -24,6 +29,16 @@ def folder_for(journal_dir, database):
     """The folder of all processes that log into this database: leftovers must not reach another one."""
     name = hashlib.sha256(_without_password(database).encode()).hexdigest()[:16]
     return Path(journal_dir).absolute() / name
+
+
+def shut(journal_dir, database):
+    """Let only the owner read this database's journals, those of dead processes too."""
+    with contextlib.suppress(PermissionError):  # a folder that we may write to but not list belongs to somebody else
+        if all(OURS.fullmatch(name) for name in os.listdir(journal_dir)) and not os.stat(journal_dir).st_mode & stat.S_ISVTX:
+            owner_only.shut(journal_dir)  # else it is a folder for other things too, such as /tmp
+    for folder, _, files in os.walk(folder_for(journal_dir, database)):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):
+            owner_only.shut(path)
 
 
 def _without_password(database):
@@ -125,7 +140,8 @@ def parse(line):
 
 def _make_locked(folder):
     """A new folder with its lock. It gets its real name when it is locked, so that nobody takes it for a dead one's."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in (folder.parent, folder):  # `mode` is for the last folder of a path only
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = new_id()
     hidden = folder / f".{name}"
     hidden.mkdir(mode=0o700)
