@@ -71,9 +71,9 @@ def load(environ=None, folder="."):
 
 
 def survey(environ=None, folder="."):
-    """Return (the settings, with the default for each bad one; what is wrong).
+    """Return the settings, with defaults for bad ones, and what is wrong.
 
-    What is wrong is a list of pairs: the name of the setting, or FILE, and a sentence.
+    What is wrong is a list of (name of the setting or FILE, sentence).
     """
     try:
         read, faults = _reader(environ, folder), []
@@ -87,7 +87,7 @@ def survey(environ=None, folder="."):
             name = next(name for name in NAME.findall(str(error)) if name in read.asked and read.text(name))
             faults.append((name, str(error)))
             read.values[name] = ""
-    # A misspelt name comes first: what is wrong elsewhere may follow from it.
+    # Misspelt names come first: other faults may follow from them.
     return replace(settings, hints=_hints(read)), _misspelt(read) + faults
 
 
@@ -134,7 +134,7 @@ def _settings(read):
 
 
 def load_database(environ=None, folder="."):
-    """The setting `database` alone, for who needs no server: a bad value or name of another setting does not matter."""
+    """Return the setting `database`; faults of other settings do not matter."""
     return _alone(_database, environ, folder)
 
 
@@ -176,7 +176,7 @@ def _alone(read_one, environ, folder):
 
 
 def _misspelt(read):
-    """The pairs of a setting and a sentence about a name in the file that nearly is the setting's."""
+    """Return (setting, sentence) for each misspelt name in the file .env."""
     sentence = "The file .env sets {!r}, which is not a setting: write {}, or remove the line."
     return [(setting, sentence.format(name, setting)) for name, setting in read.misspelt(read.written)]
 

@@ -73,16 +73,16 @@ def bind(database):
     """
     use(database)
     if isinstance(database, peewee.SqliteDatabase):
-        _shut(os.path.realpath(database.database))
+        _restrict(os.path.realpath(database.database))
     with database.connection_context(), _schema_lock(database):
         migrations.bring_up_to_date(database)
 
 
-def _shut(path):
-    """Let only the owner read a SQLite file, which is made if need be, and what SQLite keeps beside it."""
-    owner_only.make(path)  # SQLite would make it as the umask says
+def _restrict(path):
+    """Let only the owner use a SQLite file and its companions."""
+    owner_only.create(path)  # before SQLite does, as the umask says
     for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):  # new ones get the rights of the file itself
-        owner_only.shut(name)
+        owner_only.restrict(name)
 
 
 def leave_one_file(address):

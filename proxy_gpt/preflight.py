@@ -17,7 +17,7 @@ from proxy_gpt.eventlog import journal
 from proxy_gpt.prices import Prices
 from proxy_gpt.redis_link import connect
 
-ADMIN_KEY = "API_KEY is an admin key, which manages the organization: use a project's key."
+ADMIN_KEY = "API_KEY is an admin key, which manages the organization: use a project key."
 NO_KEY = "API_KEY is not set: requests go to the upstream without a key."
 OPEN_TO_ALL = "SIGNUP is open: whoever reaches this address can make an account and use the shared key. SIGNUP=closed lets nobody sign up."
 WHO_SIGNS_UP = {
@@ -32,7 +32,7 @@ def check(settings):
     """Raise SettingError for what cannot be used."""
     check_host(settings.host)
     check_folder(settings.journal_dir)
-    journal.shut(settings.journal_dir, settings.database)
+    journal.restrict(settings.journal_dir, settings.database)
     Prices.load(settings.prices)
     check_database(settings.database)
     if settings.redis:
@@ -40,7 +40,7 @@ def check(settings):
 
 
 def advice(settings):
-    """Yield a sentence for each setting that can be used, but should be looked at."""
+    """Yield a sentence for each setting that works but is risky."""
     yield from settings.hints
     if not settings.api_key:
         yield NO_KEY
@@ -51,12 +51,12 @@ def advice(settings):
 
 
 def strangers_sign_up(settings):
-    """Whether somebody on another machine can make an account."""
+    """Return whether somebody on another machine can make an account."""
     return settings.signup == OPEN and not is_loopback(settings.host)
 
 
 def warnings(settings):
-    """Yield a sentence for each thing that is missing or dangerous, but can be done without."""
+    """Yield a sentence for each risk, and for each store that is away."""
     yield from advice(settings)
     if settings.redis:
         try:

@@ -13,9 +13,6 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 PATH = re.compile(r"/v1/[^\s*]*\*?")  # as callers write it; a * at its end stands for anything
 
 
-SHORTEST = 6  # characters of a name that is compared for nearness: PATH and HOST are near PAGE and PORT
-
-
 class Reader:
     """Reads one setting at a time and raises SettingError with what is wrong with it."""
 
@@ -117,14 +114,20 @@ class Reader:
         return next((name for name in names if self.text(name)), names[-1])
 
     def misspelt(self, names):
-        """Yield (name, setting) for each of these names that nearly is a setting which was read."""
+        """Yield (name, setting) for each name that nearly is a setting that was read."""
         for name in names:
             near = [] if name in self.asked else sorted(setting for setting in self.asked if is_nearly(name, setting))
             yield from ((name, setting) for setting in near[:1])
 
 
+SHORTEST = 6  # characters of a name that is compared for nearness: PATH and HOST are near PAGE and PORT
+
+
 def is_nearly(name, setting):
-    """Whether a name differs from a setting's by case, by one character, or by two neighbours that are swapped."""
+    """Return whether a name is a misspelt setting.
+
+    It is in another case, or one character is missing, added or changed, or two neighbours are swapped.
+    """
     folded = name.upper()
     if folded == setting:
         return name != setting

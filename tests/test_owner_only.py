@@ -145,6 +145,6 @@ def test_somebody_elses_file_is_used_as_it_is(tmp_path, monkeypatch):
 def test_what_is_no_file_and_no_folder_stays_as_it_is(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     os.chmod(tmp_path / "pipe", 0o666)
-    owner_only.shut(tmp_path / "pipe")
-    owner_only.shut(tmp_path / "nothing")
+    owner_only.restrict(tmp_path / "pipe")
+    owner_only.restrict(tmp_path / "nothing")
     assert modes(tmp_path / "pipe") == {"pipe": "0o666"} and not (tmp_path / "nothing").exists()

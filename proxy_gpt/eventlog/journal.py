@@ -31,14 +31,14 @@ def folder_for(journal_dir, database):
     return Path(journal_dir).absolute() / name
 
 
-def shut(journal_dir, database):
-    """Let only the owner read this database's journals, those of dead processes too."""
+def restrict(journal_dir, database):
+    """Let only the owner use this database's journals, old ones too."""
     with contextlib.suppress(PermissionError):  # a folder that we may write to but not list belongs to somebody else
         if all(OURS.fullmatch(name) for name in os.listdir(journal_dir)) and not os.stat(journal_dir).st_mode & stat.S_ISVTX:
-            owner_only.shut(journal_dir)  # else it is a folder for other things too, such as /tmp
+            owner_only.restrict(journal_dir)  # else it is a folder for other things too, such as /tmp
     for folder, _, files in os.walk(folder_for(journal_dir, database)):
         for path in (folder, *(os.path.join(folder, name) for name in files)):
-            owner_only.shut(path)
+            owner_only.restrict(path)
 
 
 def _without_password(database):
