@@ -10,7 +10,6 @@ The second and third do not count where the user has signed up or logged in with
 address of the user's own, but from that very address; and who is logged in stays so whatever happens here.
 """
 import hashlib
-import ipaddress
 import logging
 import time
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 from redis import RedisError
 
+from proxy_gpt.client_ip import network
 from proxy_gpt.errors import TooMany, WrongOldPassword, WrongPassword
 
 MINUTES = 5
@@ -134,9 +134,3 @@ class Counters:
 def digest(account):
     """A name of bounded length for an account, whatever somebody sent as its name; who reads Redis cannot read it."""
     return hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def network(address):
-    """The address, of IPv6 the network of 64 bits: whoever has one address there has them all."""
-    ip = ipaddress.ip_address(address) if address else None
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip and ip.version == 6 else address

@@ -1,43 +1,99 @@
-"""The caller's address, behind proxies that we trust to name it and no others."""
+"""The caller's address: the direct peer, or what trusted proxies in front say in X-Forwarded-For."""
+import functools
 import ipaddress
+import logging
+import re
+
+MOST_HOPS = 32  # entries of X-Forwarded-For that are read, from the right
+LONGEST = 2048  # characters of it that are read: room for these hops, and what bounds the cache
+ZONE = re.compile("%[^/]*")
+logger = logging.getLogger(__name__)
+
+
+class Trusted(tuple):
+    """Addresses and networks of proxies in front, as texts; `*` stands for the direct peer. Raises ValueError."""
+
+    def __new__(cls, texts):
+        """Parse them once."""
+        networks = {text: _network(text) for text in texts if text != "*"}
+        self = super().__new__(cls, (_spelled(networks[text]) if text in networks else text for text in texts))
+        self.networks = tuple(networks.values())
+        self.warned = False
+        return self
+
+    def has(self, address):
+        """Whether an address in its canonical spelling is one of the listed proxies."""
+        ip = ipaddress.ip_address(address)
+        return any(ip in network for network in self.networks)
+
+    def warn(self, front):
+        """Say once that a front writes entries that cannot be read."""
+        if not self.warned:
+            self.warned = True
+            logger.warning("X-Forwarded-For of the proxy at %s has entries that are not addresses: callers behind it may share one address.", front)
 
 
 def client_ip(environ, trusted):
-    """The caller's IP address: the direct peer, or what trusted peers say in X-Forwarded-For.
-
-    `trusted` holds addresses and networks; `*` trusts the direct peer alone, whoever it is (a Heroku-style router).
-    """
-    peer = _plain(environ.get("REMOTE_ADDR", ""))
+    """Return the caller's IP address in its canonical spelling. `trusted` is a Trusted."""
+    peer = canonical(environ.get("REMOTE_ADDR", ""))
     forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-    if not forwarded or not ("*" in trusted or is_trusted(peer, trusted)):
-        return peer
-    # Each proxy adds its own peer at the right: walk left until somebody is not one of ours.
-    for hop in reversed(forwarded.split(",")):
-        hop = hop.strip()
-        if not _is_address(hop):
-            return peer
-        peer = _plain(hop)
-        if not is_trusted(hop, trusted):
-            break
-    return peer
+    return _forwarded(trusted, peer, forwarded[-LONGEST:]) if forwarded and is_trusted(peer, trusted) else peer
 
 
-def is_trusted(address, trusted):
-    """Whether an address is one of the trusted proxies."""
-    if not _is_address(address):
-        return False
-    ip = ipaddress.ip_address(address)
-    return any(network != "*" and ip in ipaddress.ip_network(network) for network in trusted)
+@functools.lru_cache(4096)
+def is_trusted(peer, trusted):
+    """Whether a direct peer may say who the caller is."""
+    return "*" in trusted or bool(peer) and trusted.has(peer)
 
 
-def _is_address(text):
+@functools.lru_cache(1024)
+def _forwarded(trusted, peer, forwarded):
+    # Each proxy adds its own peer at the right: walk left until an address is not a listed proxy.
+    # An odd entry is skipped. That lets nobody hide: a front that writes readable entries ends the walk at its own entry,
+    # and what its caller sent is to the left of that. Only behind a front that writes odd entries can a caller choose its address.
+    found = peer
+    if len(forwarded) == LONGEST:  # it was cut, and its first entry perhaps in the middle
+        forwarded = forwarded.partition(",")[2]
+    for entry in reversed(forwarded.rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
+        hop = _address(entry)
+        if hop:
+            found = hop
+            if not trusted.has(hop):
+                break
+        elif entry.strip():
+            trusted.warn(found)
+    return found
+
+
+def _address(text):
+    """The address in a text in its canonical spelling, without quotes, brackets, port and zone; "" if it has none."""
+    text = text.strip(" \t\"'")
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        ipaddress.ip_address(text)
+        ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return "%" not in text  # a zone, which can be any text of any length
+        return ""
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
 
 
-def _plain(address):
-    """An IPv4 address without the dress of IPv6 that a socket for both puts on it."""
-    return address[7:] if address.startswith("::ffff:") and "." in address else address
+canonical = functools.lru_cache(4096)(_address)  # for what comes again and again, and is short: addresses of peers
+
+
+@functools.lru_cache(4096)
+def network(address):
+    """Return the address; of IPv6 the network of 64 bits, since whoever has one address there has them all."""
+    ip = ipaddress.ip_address(address) if address else None
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip and ip.version == 6 else address
+
+
+def _network(text):
+    found = ipaddress.ip_network(ZONE.sub("", text))
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return ipaddress.ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
+
+
+def _spelled(found):
+    return str(found.network_address if found.num_addresses == 1 else found)

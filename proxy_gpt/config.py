@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from dotenv import dotenv_values
 
+from proxy_gpt.client_ip import Trusted
 from proxy_gpt.errors import SettingError
 from proxy_gpt.eventlog.policy import FULL, POLICIES
 from proxy_gpt.setting_values import Reader, check_database, check_http_url, check_redis_database, is_host_and_port
@@ -38,7 +39,7 @@ class Settings:
     redirect_hosts: frozenset = frozenset()
     cors_origins: frozenset = frozenset()
     metrics_token: str = field(default="", repr=False)
-    trusted_proxies: tuple = ("127.0.0.1", "::1")
+    trusted_proxies: Trusted = Trusted(("127.0.0.1", "::1"))
     allow_organization: bool = False
     allow_client_secrets: bool = False
     allow_unmetered: tuple = ()

@@ -11,6 +11,7 @@ from peewee import PeeweeException
 from redis import RedisError
 
 from proxy_gpt import db
+from proxy_gpt.client_ip import canonical
 from proxy_gpt.config import CLOSED, INVITE, LOCAL, OPEN
 from proxy_gpt.errors import SettingError
 from proxy_gpt.eventlog import journal
@@ -75,11 +76,8 @@ def redis_is_away(error):
 
 def is_loopback(host):
     """Whether only programs of this machine can reach a host."""
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return host == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback  # ::ffff:127.0.0.1 is how an IPv6 socket writes 127.0.0.1
+    found = canonical(host)
+    return ipaddress.ip_address(found).is_loopback if found else host == "localhost"
 
 
 def check_host(host):

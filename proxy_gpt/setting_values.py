@@ -1,9 +1,9 @@
 """How one setting is read: its text, checked, or a sentence that names it and says what it must be."""
-import ipaddress
 import os
 import re
 from urllib.parse import urlsplit
 
+from proxy_gpt.client_ip import Trusted
 from proxy_gpt.errors import SettingError
 
 SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -90,16 +90,16 @@ class Reader:
         return tuple((left.strip(), right.strip()) for left, _, right in pairs)
 
     def networks(self, name, default):
-        """Addresses and networks, or `*` for whoever the direct peer is."""
+        """Return the Trusted proxies of a setting: addresses and networks, or `*` for any direct peer."""
         networks = self.names(name) or default
         for network in networks:
             try:
-                network == "*" or ipaddress.ip_network(network)
+                Trusted([network])
             except ValueError:
                 raise SettingError(
                     f"{name} must be a comma-separated list of addresses or networks such as 10.0.0.0/8 (or *): {network[:40]!r} is neither."
                 ) from None
-        return networks
+        return Trusted(networks)
 
     def url(self, *names, schemes):
         """An address with one of these schemes, "" when unset."""

@@ -102,6 +102,14 @@ def test_the_addresses_of_one_ipv6_network_are_one(server, eve):
     assert [log_in(server, eve.name, "wrong", f"{network}:{host}").status_code for host in range(FAILURES + 1)] == [401] * FAILURES + [429]
 
 
+@pytest.mark.parametrize("spelled", ["{}:4711", '"[::ffff:{}]:{port}"', "{},", "{}, unknown"])
+def test_who_guesses_behind_a_front_with_odd_entries_locks_nobody_else_out_there(server, eve, address, spelled):
+    guessing, at_home = address(), address()
+    tries = [log_in(server, eve.name, "wrong", spelled.format(guessing, port=4000 + number)) for number in range(FAILURES + 1)]
+    assert [answer.status_code for answer in tries] == [401] * FAILURES + [429]
+    assert log_in(server, eve.name, eve.password, spelled.format(at_home, port=1)).status_code == 200
+
+
 def test_guessing_many_at_once_is_no_faster(server, eve, address):
     here = address()
     with ThreadPoolExecutor(12) as pool:

@@ -1,15 +1,18 @@
 """The event log: one row for every request, refused ones too, with nothing secret in it."""
 import base64
+import ipaddress
 import json
 
 import pytest
 import requests
 
+from proxy_gpt import config
+from proxy_gpt.client_ip import client_ip
 from proxy_gpt.models import Event
 from tests.admin import Admin
 from tests.canary import MARK
 from tests.conftest import numbers
-from tests.server import sign_up
+from tests.server import free_port, sign_up
 
 TELLTALE = f"hush-hush-{MARK}"  # in every secret of the tests below
 
@@ -136,8 +139,20 @@ def test_a_model_with_odd_characters_does_not_stop_the_log(server, eve, upstream
 
 FORWARDED = [
     ("198.51.100.7", "198.51.100.7"), ("203.0.113.9, 198.51.100.7", "198.51.100.7"), ("203.0.113.9, 198.51.100.7, 127.0.0.1", "198.51.100.7"),
-    ("2001:db8::1", "2001:db8::1"), ("", "127.0.0.1"), ("nonsense", "127.0.0.1"), ("198.51.100.7, nonsense", "127.0.0.1"),
-    (f"::1%{'z' * 100}", "127.0.0.1"), ("198.51.100.7:80", "127.0.0.1"), (",", "127.0.0.1"), ("::ffff:198.51.100.7", "198.51.100.7"),
+    ("2001:db8::1", "2001:db8::1"), ("2001:DB8:0:0::1", "2001:db8::1"), ("", "127.0.0.1"), (",", "127.0.0.1"),
+    # ports, brackets, quotes and zones go
+    ("198.51.100.7:80", "198.51.100.7"), ("[2001:db8::1]:4711", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1"), ('"[2001:db8::1]:4711"', "2001:db8::1"),
+    ("fe80::1%eth0", "fe80::1"), (f"fe80::1%{'z' * 100}", "fe80::1"), ("203.0.113.9:1, 198.51.100.7:2, 127.0.0.1:3", "198.51.100.7"),
+    # IPv4 in IPv6's dress is IPv4, as a caller and as a front
+    ("::ffff:198.51.100.7", "198.51.100.7"), ("::FFFF:c633:6407", "198.51.100.7"), ("0:0:0:0:0:ffff:198.51.100.7", "198.51.100.7"),
+    ("[::ffff:198.51.100.7]:80", "198.51.100.7"), ("198.51.100.7, ::ffff:127.0.0.1", "198.51.100.7"), ("198.51.100.7, [::1]:80", "198.51.100.7"),
+    # what is empty or cannot be read is skipped
+    ("198.51.100.7,", "198.51.100.7"), ("198.51.100.7,,", "198.51.100.7"), ("198.51.100.7, ,127.0.0.1", "198.51.100.7"), ("nonsense", "127.0.0.1"),
+    ("198.51.100.7, nonsense", "198.51.100.7"), ("198.51.100.7, _hidden, 127.0.0.1", "198.51.100.7"), ("unknown, unix:", "127.0.0.1"),
+    # what the caller forged is to the left of what the front wrote
+    ("unknown, 198.51.100.7", "198.51.100.7"), ("203.0.113.9, unknown, 198.51.100.7:80", "198.51.100.7"), ("127.0.0.1, 198.51.100.7", "198.51.100.7"),
+    # no more is read than any chain of fronts needs
+    ("203.0.113.9" + ", 127.0.0.1" * 31, "203.0.113.9"), ("203.0.113.9" + ", 127.0.0.1" * 32, "127.0.0.1"), ("203.0.113.9," + "x" * 5000, "127.0.0.1"),
 ]  # fmt: skip
 
 
@@ -148,9 +163,37 @@ def test_the_address_behind_a_trusted_proxy_is_the_one_it_names(server, forwarde
 
 
 def test_what_others_say_of_addresses_is_not_believed(start):
-    for trusted, address in (("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8", "198.51.100.7"), ("*", "203.0.113.9, 198.51.100.7")):
+    for trusted, address in (
+        ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8", "198.51.100.7"), ("::ffff:127.0.0.0/104", "198.51.100.7"), ("*", "203.0.113.9, 198.51.100.7"),
+    ):  # fmt: skip
         server = start(TRUSTED_PROXIES=trusted, SIGNUP="open")
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Forwarded-Proto": "https"}
         answer = requests.post(f"{server.url}/user/signup", data={"username": "Eve", "password": "x"}, headers=headers, timeout=5)
         assert server.event(answer)["client_ip"] == address.rpartition(", ")[2]
         assert ("Secure" in answer.headers["Set-Cookie"]) == (address != "127.0.0.1")
+
+
+def test_a_front_whose_entries_cannot_be_read_is_named_once_and_its_entries_never(start):
+    server = start()
+    for entry in ("198.51.100.7, unknown, 127.0.0.1", "198.51.100.7, _secret"):
+        answer = requests.get(f"{server.url}/user/session", headers={"X-Forwarded-For": entry}, timeout=5)
+        assert server.event(answer)["client_ip"] == "198.51.100.7"
+    assert server.output().count("X-Forwarded-For") == server.output().count("the proxy at 127.0.0.1 ") == 1
+    assert "unknown" not in server.output() and "_secret" not in server.output()
+
+
+def test_a_peer_in_ipv6s_dress_is_the_ipv4_peer_and_a_trusted_one_is_trusted(start):
+    port = free_port()
+    server = start(ADDRESS=f"[::]:{port}", listens_on=port, TRUSTED_PROXIES="127.0.0.1")
+    headers = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
+    answer = requests.post(f"{server.url}/user/signup", data={"username": "Eve", "password": "x"}, headers=headers, timeout=5)
+    assert server.event(answer)["client_ip"] == "198.51.100.7" and "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_trusted_proxies_are_parsed_once_and_a_header_that_comes_again_is_not_read_again(monkeypatch):
+    trusted = config.load({"TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8"}, folder="/nonexistent").trusted_proxies
+    environ = {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7, 10.1.2.3"}
+    monkeypatch.setattr(ipaddress, "ip_network", None)
+    assert client_ip(environ, trusted) == "198.51.100.7"
+    monkeypatch.setattr(ipaddress, "ip_address", None)
+    assert client_ip(dict(environ), trusted) == "198.51.100.7"
