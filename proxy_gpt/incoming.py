@@ -6,9 +6,49 @@ from gevent import Timeout
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
-from proxy_gpt.errors import BadRequest, ClientGone, RequestTimeout
+from proxy_gpt.errors import BadRequest, ClientGone, RequestTimeout, Unavailable
 
+STRANGERS_SECONDS = 5  # for the body of a caller who is not known
 TOOK_NOTHING = "The caller did not take the answer for so long (CLIENT_TIMEOUT) that its connection was closed."
+
+
+class Share:
+    """Bounds what is waited for at once, by address. The worker says how much that is."""
+
+    def __init__(self):
+        self.most = 10
+        self.counts = {}
+
+    def take(self, address):
+        """Count one more. Return False, and do not, when the address has as many as it may."""
+        count = self.counts.get(address, 0)
+        if count >= self.most:
+            return False
+        self.counts[address] = count + 1
+        return True
+
+    def give_back(self, address):
+        """It is over."""
+        if self.counts[address] == 1:
+            del self.counts[address]
+        else:
+            self.counts[address] -= 1
+
+
+heads = Share()  # connections on which a request is waited for, by peer
+bodies = Share()  # bodies of callers who are not known, by the caller's address
+
+
+@contextlib.contextmanager
+def share_of_a_stranger(address, body):
+    """Take a place for the body of a caller who is not known. Raises Unavailable."""
+    if not bodies.take(address):
+        body.refuse()
+        raise Unavailable("Your address sends too many forms at once. Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        bodies.give_back(address)
 
 
 @contextlib.contextmanager

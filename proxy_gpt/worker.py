@@ -7,13 +7,14 @@ import json
 import resource
 from http.client import responses
 
-from gevent import Timeout, socket
+from gevent import Timeout, getcurrent, socket
 from gunicorn import util
 from gunicorn.http import errors as http
 from gunicorn.http.body import ChunkedReader
 from gunicorn.workers.ggevent import GeventWorker
 
-from proxy_gpt.client_ip import client_ip
+from proxy_gpt import incoming
+from proxy_gpt.client_ip import canonical, is_trusted, network
 from proxy_gpt.errors import FAULT, Malformed, ProxyError, place_of
 from proxy_gpt.eventlog.record import Record
 from proxy_gpt.offload import let_others_run
@@ -23,6 +24,7 @@ PIECE = 8192  # bytes that gunicorn reads of a head or of chunks at once
 DISCARDED = 256 << 10  # bytes of an unwanted body that are read at once
 LONGEST_LINE = 8190  # bytes of the request's line, and of each header
 MOST_HEADERS = 100
+SHARES, LEAST_SHARE = 10, 10  # what one address may take of the places of this worker: the tenth part, but not less than this
 # (status, code, sentence) for what gunicorn's parser refuses. The sentences say nothing of what was in the request.
 REFUSALS = {
     http.LimitRequestLine: (414, "uri_too_long", f"The path with its query is longer than {LONGEST_LINE} bytes. Send less."),
@@ -38,29 +40,41 @@ REFUSALS = {
 class Worker(GeventWorker):
     """The worker. gunicorn calls these methods; see gunicorn/workers/base_async.py for when."""
 
+    def run(self):
+        """Serve. How much of the places one address may take follows from how many there are, which gunicorn's own options can change."""
+        incoming.heads.most = incoming.bodies.most = max(LEAST_SHARE, self.worker_connections // SHARES)
+        super().run()
+
     def handle(self, listener, client, addr):
         """Serve a connection. Whoever waits for its client waits for so long and no longer (`timeout_ctx` bounds the heads)."""
         if type(client) is socket.socket:  # with gunicorn's own option for TLS it is another one
             client = Client(client.family, client.type, client.proto, client.detach())
-        client.settimeout(self.wsgi.extensions["proxy"].settings.client_timeout)
+        settings = self.wsgi.extensions["proxy"].settings
+        client.settimeout(settings.client_timeout)
+        getcurrent().peer = None
+        if isinstance(addr, tuple):
+            addr = (canonical(addr[0]), *addr[1:])
+            if not is_trusted(addr[0], settings.trusted_proxies):  # a front has the connections of many
+                getcurrent().peer = network(addr[0])
         super(GeventWorker, self).handle(listener, client, addr)  # GeventWorker's own would take the timeout away
 
     def timeout_ctx(self):
         """The time for the head of a request, and for the idleness before it."""
-        return HeadTimeout(self.cfg.keepalive, False)
+        return HeadTimeout(self.cfg.keepalive, getcurrent().peer)
 
     def handle_request(self, listener_name, req, sock, addr):
         """Serve a request. The end of a client who does not read is none that gunicorn should log with a traceback."""
+        req.body.refuse = req.force_close  # for a body that nobody is going to read: the connection ends with the answer
         try:
             super().handle_request(listener_name, req, sock, addr)
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, "The client takes nothing more.") from error
-        if is_unread(req.body):
+        if not req.body.failed and is_unread(req.body):
             self._discard(req.body)
         if req.unreader.buf.getbuffer().nbytes:  # the next request is here already: others have their turn before it
             let_others_run()
         if req.body.failed:  # it is not known where the next request begins
-            util.close_graceful(sock)  # closed at once, what is unread would reset the connection before the answer is read
+            _linger(sock)  # closed at once, what is unread would reset the connection before the answer is read
 
     def _discard(self, body):
         """Read the rest of a body, so that its client gets to read the answer, for as long as the head of a request may take.
@@ -79,7 +93,6 @@ class Worker(GeventWorker):
             return
         error = refusal(exc)
         peer = addr[0] if isinstance(addr, tuple) else ""
-        self.log.warning("A connection from %s ends with status %d: %s", peer, error.status, place_of(exc))
         record = _record(req, peer, error, self.wsgi.extensions["proxy"].settings.capture)
         try:
             client.settimeout(1)
@@ -87,8 +100,9 @@ class Worker(GeventWorker):
         except OSError:
             return  # nobody is there to be told
         finally:
-            self.wsgi.extensions["proxy"].log.finish(record)
-        util.close_graceful(client)
+            if self.wsgi.extensions["proxy"].log.finish(record):  # else a stranger could fill the disk with warnings
+                self.log.warning("A connection from %s ends with status %d: %s", peer, error.status, place_of(exc))
+        _linger(client)
 
 
 class Client(socket.socket):
@@ -111,10 +125,38 @@ def is_unread(body):
 
 
 class HeadTimeout(Timeout):
-    """Ends the wait for a head without a word, as the timeout of the socket itself does when that is the shorter one."""
+    """Ends the wait for a head without a word, as the timeout of the socket itself does when that is the shorter one.
+
+    It does so at once where as many connections of a peer wait as may; None is a peer whose connections are not counted.
+    """
+
+    def __init__(self, seconds, peer):
+        super().__init__(seconds, False)
+        self.peer = peer
+
+    def __enter__(self):
+        if self.peer is not None and not incoming.heads.take(self.peer):
+            raise StopIteration  # gunicorn then closes the connection
+        return super().__enter__()
 
     def __exit__(self, kind, error, trace):
+        if self.peer is not None:
+            incoming.heads.give_back(self.peer)
         return super().__exit__(kind, error, trace) or isinstance(error, TimeoutError)
+
+
+def _linger(sock):
+    """Close a connection when its client has had time to read the answer, if its address has a place for that."""
+    peer = getcurrent().peer
+    if peer is None:
+        util.close_graceful(sock)
+    elif incoming.heads.take(peer):
+        try:
+            util.close_graceful(sock)
+        finally:
+            incoming.heads.give_back(peer)
+    else:
+        util.close(sock)
 
 
 def descriptors(wanted):
@@ -138,7 +180,7 @@ def refusal(exc):
 
 def _record(req, peer, error, capture):
     method, path = getattr(req, "method", None) or "", getattr(req, "path", None) or ""
-    record = Record(method, path, client_ip({"REMOTE_ADDR": peer}, ()), capture=capture)
+    record = Record(method, path, peer, capture=capture)
     record.status = error.status
     record.settle(error.outcome, error.message)
     record.end()

@@ -7,10 +7,10 @@ WEB_SOCKET = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: d
 
 
 class Wire:
-    """A plain connection to a server."""
+    """A plain connection to a server, from another address of this machine if one is given: 127.0.0.1 alone is trusted as a front."""
 
-    def __init__(self, server, timeout=10):
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout)
+    def __init__(self, server, timeout=10, source="127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout, (source, 0))
         self.file = self.socket.makefile("rb")
 
     def __enter__(self):

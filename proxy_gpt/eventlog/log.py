@@ -9,10 +9,12 @@ from proxy_gpt import offload
 from proxy_gpt.errors import Unavailable
 from proxy_gpt.eventlog import journal
 from proxy_gpt.eventlog.shipper import Shipper
+from proxy_gpt.eventlog.strangers import Strangers
 
 INTERVAL = 0.2  # seconds between shipments: the longest a row waits, and four transactions a second at the most
 PATIENCE = 5.0  # seconds between tries while the database is away
 MOST_UNWRITTEN = 1000  # events kept in memory while the journal's disk is full; of others the journal has the intent, if any
+MOST_COUNTS = 100  # of strangers, written at once: more would hold up the requests
 NO_ROOM = "The request cannot be recorded, since the journal's disk is full, so it was not sent. Tell the operator, and try again later."
 Waiting = collections.namedtuple("Waiting", "bytes in_memory seconds")
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ class EventLog:
         self.on_finished = on_finished  # told of each request that is over, and whether it is kept
         self.journal = journal.Journal(folder)
         self.shipper = Shipper(database, self.journal)
+        self.strangers = Strangers()
         self.unwritten = collections.deque(maxlen=MOST_UNWRITTEN)  # (event id, row) for the journal, the oldest first
         self.full = False
         self.behind_since = self.shipping_since = None  # when the first event was finished that the next shipment has, or this one
@@ -51,12 +54,17 @@ class EventLog:
     def finish(self, record, kept=True):
         """The request is over. The answer is out already, so that nothing may go wrong here any more.
 
-        One that is not `kept` leaves no event.
+        One that is not `kept` leaves no event, and one of a stranger may be counted instead. Returns whether it has a row.
         """
+        if kept and record.user_id is None:
+            kept = self.strangers.admit(record)
         self.on_finished(record, kept)
-        if not kept:
-            return
-        self.unwritten.append((record.id, record.row()))
+        if kept:
+            self._add([(record.id, record.row())])
+        return kept
+
+    def _add(self, rows):
+        self.unwritten.extend(rows)
         self._write()
         self.behind_since = self.behind_since or time.monotonic()
         self.work.set()
@@ -71,6 +79,9 @@ class EventLog:
 
     def close(self, wait=10):
         """Ship what is left, for so many seconds at the most; the rest stays in the journal for the next start."""
+        self.strangers.end()
+        while rows := self.strangers.take(MOST_COUNTS):
+            self._add(rows)
         self.closing = True
         self.work.set()
         self.thread.join(wait)
@@ -91,7 +102,11 @@ class EventLog:
     def _run(self):
         pause = threading.Event()
         while not self.closing:
-            self.work.wait()
+            self.work.wait(PATIENCE)
+            if self.strangers.turn():
+                self._add(self.strangers.take(MOST_COUNTS))
+            elif not self.work.is_set():
+                continue
             self.work.clear()
             self._write()
             self.shipping_since, self.behind_since = self.shipping_since or self.behind_since, None
@@ -100,7 +115,7 @@ class EventLog:
                 self.shipping_since = None
             if not self.closing:
                 pause.wait(INTERVAL if shipped else PATIENCE)
-            if self.unwritten or not shipped:
+            if self.unwritten or self.strangers.over or not shipped:
                 self.work.set()
         self._write()
         self._try(lambda: offload.run(self.shipper.finish))
