@@ -1,19 +1,23 @@
 """The body and query of a request: form, multipart or JSON, all read in one way into values by name."""
+import contextlib
 import json
 from codecs import BOM_UTF8
+from functools import partial
 from io import BytesIO
 from urllib.parse import parse_qsl
 
-from flask import request
+from flask import g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from proxy_gpt import incoming
+from proxy_gpt import incoming, offload
 from proxy_gpt.characters import NOT_UTF8
+from proxy_gpt.client_ip import network
 from proxy_gpt.current import proxy
 from proxy_gpt.errors import BadRequest, UnsupportedType
-from proxy_gpt.events import keep_fields
+from proxy_gpt.events import keep_fields, room_for_fields, shown
 
 MOST_FIELDS = 1000
+LONG, LONG_MULTIPART = 64 << 10, 4 << 10  # bytes; a longer body is parsed in a thread, so that other requests do not wait: each part takes its time
 FORM, MULTIPART, JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
 
 
@@ -22,38 +26,67 @@ class Repeated(list):
 
 
 def values():
-    """The values of the current request by name; the body's win over the query's. Raises BadRequest when they cannot be parsed,
-    UnsupportedType for other bodies, RequestTimeout when the body comes too slowly.
+    """Return the values of the current request by name; the body's win over the query's.
+
+    Raises BadRequest when they cannot be parsed, UnsupportedType for other bodies, RequestTimeout when the body comes too
+    slowly, Unavailable when too many bodies of unknown callers come from the same address.
     """
-    found = _pairs("query", request.query_string)
-    with incoming.within(proxy().settings.client_timeout):
-        found.update(_body())
-    keep_fields({name: _plain(value) for name, value in found.items()}, request.content_length or 0)
+    query = _pairs("query", request.query_string)
+    with _bounds() as seconds:
+        with incoming.within(seconds):
+            raw = _raw()
+        work = _parser(raw), query, raw, room_for_fields()
+        is_long = len(raw) > (LONG_MULTIPART if request.mimetype == MULTIPART else LONG)
+        found, text = offload.run(_read, *work) if is_long else _read(*work)
+    keep_fields(text, request.content_length or 0)
     return found
+
+
+@contextlib.contextmanager
+def _bounds():
+    """Yield the seconds that the body may take: a stranger has few, and a share of the places for bodies."""
+    seconds = proxy().settings.client_timeout
+    if "caller" in g:
+        yield seconds
+        return
+    with incoming.share_of_a_stranger(network(g.event.client_ip), request.environ["wsgi.input"]):
+        yield min(seconds, incoming.STRANGERS_SECONDS)
+
+
+def _raw():
+    raw = request.get_data().removeprefix(BOM_UTF8)
+    if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
+        raise RequestEntityTooLarge
+    return raw
+
+
+def _parser(raw):
+    """Return a function from the body to its values. It may run in a thread, and so asks nothing of Flask."""
+    if request.is_json or raw.lstrip()[:1] == b"{":
+        return _json
+    if raw and request.mimetype == MULTIPART:
+        return partial(_parts, request.make_form_data_parser(), request.mimetype_params)
+    if raw and request.mimetype not in ("", FORM, JSON):
+        raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
+    return partial(_pairs, "body")
+
+
+def _read(parse, query, raw, room):
+    """Return all values, and of their text as much as the event has room for."""
+    found = parse(raw)
+    if query:
+        found = query | found
+    return found, shown(((name, _plain(value)) for name, value in found.items()), room) if found and room else ""
 
 
 def _plain(value):
     return value[0] if isinstance(value, Repeated) and len(value) == 1 else value
 
 
-def _body():
-    raw = request.get_data().removeprefix(BOM_UTF8)
-    if request.environ["wsgi.input"].read(1):  # in chunks; Werkzeug would take the beginning for the whole
-        raise RequestEntityTooLarge
-    if request.is_json or raw.lstrip()[:1] == b"{":
-        return _json(raw) if raw.strip() else {}
-    if raw and request.mimetype == MULTIPART:
-        return _parts(raw)
-    if raw and request.mimetype not in ("", FORM, JSON):
-        raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
-    return _pairs("body", raw)
-
-
-def _parts(raw):
-    parser = request.make_form_data_parser()
+def _parts(parser, params, raw):
     parser.silent = False  # else what cannot be parsed is an empty form
     try:
-        _, form, files = parser.parse(BytesIO(raw), MULTIPART, len(raw), request.mimetype_params)
+        _, form, files = parser.parse(BytesIO(raw), MULTIPART, len(raw), params)
     except ValueError:
         raise BadRequest("The multipart body has no boundary, no end, or a bad header in it. Send all of it again.") from None
     # Werkzeug puts U+FFFD for what is not UTF-8; with a surrogate in its place the field is refused.
@@ -65,6 +98,8 @@ def _parts(raw):
 
 
 def _json(raw):
+    if not raw.strip():
+        return {}
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from proxy_gpt.eventlog.record import Outcome, Record
 from proxy_gpt.models import Kind
 from proxy_gpt.upstream.headers import BELOW_V1, NO_SNIFFING
 
+_text = json.JSONEncoder().encode
 SECRET = ("password", "old_password", "new_password", "token")
 HIDDEN = "[hidden]"
 
@@ -78,24 +79,66 @@ def audited(kind):
     return decorate
 
 
-def keep_fields(values, size):
-    """Keep the fields of this request in its event, without the secret ones."""
+def room_for_fields():
+    """Return how many characters the event of this request has room for; none where the fields may be secret."""
+    return proxy().settings.log_body_bytes if g.event.kind == Kind.REQUEST else 0
+
+
+def keep_fields(text, size):
+    """Keep the fields of this request, as `shown`, in its event."""
     g.event.bytes_in = size
-    if g.event.kind == Kind.REQUEST:
-        g.event.request = _shown(values)[: proxy().settings.log_body_bytes] if values else ""
+    g.event.request = text
 
 
-def _shown(values):
+def shown(pairs, room):
+    """Return the beginning of these names and values as a JSON object, without the secret ones. It asks nothing of Flask."""
     try:
-        return json.dumps(_without_secrets(values))
+        return _Beginning(room).of(pairs)
     except RecursionError:
         return "[nested too deeply to be kept]"
 
 
-def _without_secrets(value):
-    if isinstance(value, dict):
-        return {name: HIDDEN if name.strip().lower() in SECRET else _without_secrets(part) for name, part in value.items()}
-    return [_without_secrets(part) for part in value] if isinstance(value, list) else value
+class _Beginning:
+    """The first characters of some JSON. What comes behind them costs nothing."""
+
+    def __init__(self, room):
+        self.room, self.pieces = room, []
+
+    def of(self, pairs):
+        """Return the beginning of an object of these pairs."""
+        room = self.room
+        self._add_object(pairs)
+        return "".join(self.pieces)[:room]
+
+    def _put(self, text):
+        self.pieces.append(text)
+        self.room -= len(text)
+
+    def _add(self, value):
+        if isinstance(value, dict):
+            self._add_object(value.items())
+        elif isinstance(value, list):
+            self._put("[")
+            for part in self._between(value):
+                self._add(part)
+            self._put("]")
+        else:
+            self._put(_text(value[: max(0, self.room)] if isinstance(value, str) else value))
+
+    def _add_object(self, pairs):
+        self._put("{")
+        for name, part in self._between(pairs):
+            self._put(f"{_text(name[: self.room])}: ")
+            self._add(HIDDEN if name.strip().lower() in SECRET else part)
+        self._put("}")
+
+    def _between(self, parts):
+        for number, part in enumerate(parts):
+            if self.room <= 0:
+                return
+            if number:
+                self._put(", ")
+            yield part
 
 
 def hide_secrets(query):

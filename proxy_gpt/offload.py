@@ -17,7 +17,10 @@ def run(function, *args):
     """What `function(*args)` returns or raises, without stopping gevent's loop; a plain call where there is none."""
     monkey = sys.modules.get("gevent.monkey")  # asked, not imported: the admin command does without gevent
     if monkey is not None and monkey.is_module_patched("socket"):
-        return _threads().apply(_in_thread, (function, args))
+        value, error = _threads().apply(_in_thread, (function, args))
+        if error is not None:
+            raise error
+        return value
     return function(*args)
 
 
@@ -27,10 +30,14 @@ def let_others_run():
 
 
 def _in_thread(function, args):
+    """Return (value, None) or (None, error): gevent would print the traceback of an error that a thread raises."""
     if sys.platform == "linux":  # where each thread has a priority of its own
         own = os.getpriority(os.PRIO_PROCESS, os.getpid())
         os.setpriority(os.PRIO_PROCESS, get_native_id(), min(19, own + NICER))
-    return function(*args)
+    try:
+        return function(*args), None
+    except Exception as error:
+        return None, error
 
 
 @functools.cache
