@@ -70,22 +70,23 @@ class Worker(GeventWorker):
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, "The client takes nothing more.") from error
         if not req.body.failed and is_unread(req.body):
-            self._discard(req.body)
+            self._discard(req)
         if req.unreader.buf.getbuffer().nbytes:  # the next request is here already: others have their turn before it
             let_others_run()
         if req.body.failed:  # it is not known where the next request begins
             _linger(sock)  # closed at once, what is unread would reset the connection before the answer is read
 
-    def _discard(self, body):
-        """Read the rest of a body, so that its client gets to read the answer, for as long as the head of a request may take.
+    def _discard(self, req):
+        """Read the rest of a body, so that its client reads the answer. It may take as long as a head.
 
-        gunicorn would do so in pieces of a kilobyte, and copy what is buffered, up to a megabyte, with each of them.
+        gunicorn would read a kilobyte at a time, and copy what is buffered, up to a megabyte, each time.
         """
-        with self.timeout_ctx():
-            while body.read(DISCARDED):
-                pass
-            return
-        body.failed = True  # where the next request begins is not known
+        if not req.should_close():
+            with self.timeout_ctx():
+                while req.body.read(DISCARDED):
+                    pass
+                return
+        req.body.failed = True  # the next request's beginning is unknown, or there is none
 
     def handle_error(self, req, client, addr, exc):
         """Answer what is not HTTP, and what went wrong outside of the application."""
