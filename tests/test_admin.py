@@ -245,7 +245,12 @@ def test_the_settings_of_the_server_are_used_and_only_the_needed_ones(tmp_path, 
     admin = Admin(tmp_path)
     (tmp_path / ".env").write_text(f"DB_ADDRESS={peopled.database}\nAPI_URL=nonsense\nWEB_CONCURRENCY=9\nPORT=x\n")
     assert listed(admin, "--search", "alice") == ["alice"]
-    assert "DATABASE_URL must" in admin.refused("list", DB_ADDRESS="", DATABASE_URL="wrong")
-    (tmp_path / ".env").unlink()
+    assert "DB_ADDRESS must" in admin.refused("list", DB_ADDRESS="wrong")
+    assert json.loads(admin.ok("list", "--json", "--search", "alice", DB_ADDRESS=" "))  # a blank value is none
+    (tmp_path / ".env").write_text("SINGUP=closed\nDATABASE_URL=wrong\n")
+    assert "DATABASE_URL must" in admin.refused("list")
+    (tmp_path / ".env").write_text(f"DB_ADRESS={peopled.database}\n")
+    assert "'DB_ADRESS'" in admin.refused("list") and peopled.database not in "".join(admin.outputs)
+    (tmp_path / ".env").write_text("SINGUP=closed\n")
     for name in ("DB_ADDRESS", "DATABASE_URL"):
         assert json.loads(admin.ok("list", "--json", "--limit", "1", **{name: peopled.database}))[0]["username"] == "alice"
