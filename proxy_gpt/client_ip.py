@@ -7,6 +7,9 @@ import re
 MOST_HOPS = 32  # entries of X-Forwarded-For that are read, from the right
 LONGEST = 2048  # characters of it that are read: room for these hops, and what bounds the cache
 ZONE = re.compile("%[^/]*")
+FORWARDED = "HTTP_X_FORWARDED"  # how all names of this kind begin in the WSGI environment
+FORWARDING = frozenset(("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"))
+LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]*)?", re.IGNORECASE)
 logger = logging.getLogger(__name__)
 
 
@@ -87,6 +90,25 @@ def network(address):
     """Return the address; of IPv6 the network of 64 bits, since whoever has one address there has them all."""
     ip = ipaddress.ip_address(address) if address else None
     return str(ipaddress.ip_network((ip, 64), strict=False)) if ip and ip.version == 6 else address
+
+
+def is_loopback(host):
+    """Return whether only programs of this machine can reach a host."""
+    found = canonical(host)
+    return ipaddress.ip_address(found).is_loopback if found else host == "localhost"
+
+
+def why_not_local(environ):
+    """Return why a request does not come from a program of this machine itself, "" if it does."""
+    if not is_loopback(environ.get("REMOTE_ADDR", "")):  # the peer itself: a header can claim any address
+        return "you connect from another machine"
+    if any(name.startswith(FORWARDED) or name in FORWARDING for name in environ):
+        return "a forwarding header is present"
+    if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":  # nginx speaks HTTP/1.0 where nobody configured its headers
+        return "the request is not HTTP/1.1"
+    if not LOCAL_HOST.fullmatch(environ.get("HTTP_HOST", "")):
+        return "the Host is not localhost"
+    return ""
 
 
 def _network(text):

@@ -2,7 +2,6 @@
 
 What the proxy cannot be without stops the start. Without Redis it can be, for a while.
 """
-import ipaddress
 import os
 import socket
 import tempfile
@@ -11,7 +10,7 @@ from peewee import PeeweeException
 from redis import RedisError
 
 from proxy_gpt import db
-from proxy_gpt.client_ip import canonical
+from proxy_gpt.client_ip import is_loopback
 from proxy_gpt.config import CLOSED, INVITE, LOCAL, OPEN
 from proxy_gpt.errors import SettingError
 from proxy_gpt.eventlog import journal
@@ -72,12 +71,6 @@ def redis_is_away(error):
         f"REDIS_ADDRESS (or REDIS_URL): Redis cannot be reached now ({type(error).__name__}). "
         "Until it can be, each worker serves its own chat streams alone, and contexts are read from the database."
     )
-
-
-def is_loopback(host):
-    """Whether only programs of this machine can reach a host."""
-    found = canonical(host)
-    return ipaddress.ip_address(found).is_loopback if found else host == "localhost"
 
 
 def check_host(host):

@@ -184,7 +184,7 @@ def test_a_front_whose_entries_cannot_be_read_is_named_once_and_its_entries_neve
 
 def test_a_peer_in_ipv6s_dress_is_the_ipv4_peer_and_a_trusted_one_is_trusted(start):
     port = free_port()
-    server = start(ADDRESS=f"[::]:{port}", listens_on=port, TRUSTED_PROXIES="127.0.0.1")
+    server = start(ADDRESS=f"[::]:{port}", listens_on=port, TRUSTED_PROXIES="127.0.0.1", SIGNUP="open")
     headers = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
     answer = requests.post(f"{server.url}/user/signup", data={"username": "Eve", "password": "x"}, headers=headers, timeout=5)
     assert server.event(answer)["client_ip"] == "198.51.100.7" and "Secure" in answer.headers["Set-Cookie"]

@@ -14,6 +14,7 @@ from tests.fake_openai.answers import CHAT_USAGE
 from tests.locks import locked
 from tests.server import error_of, eventually, sign_up
 from tests.subscriber import EventSource, WebSocket
+from tests.wire import Wire
 
 SSE = head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked")
 TOKEN = f"prometheus-{MARK}"
@@ -131,6 +132,13 @@ def test_they_are_for_this_machine_alone_and_not_for_who_was_passed_on(server):
         answer = requests.get(f"{server.url}/metrics", headers={name: value}, timeout=5)
         assert "METRICS_TOKEN" in error_of(answer, 403)["message"]
         assert server.event(answer)["kind"] == "probe"
+
+
+def test_a_front_that_hides_itself_does_not_open_them(server):
+    with Wire(server) as wire:
+        wire.send(b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")  # as nginx does without further words
+        assert wire.error()[0] == 403
+    assert "Host" in error_of(requests.get(f"{server.url}/metrics", headers={"Host": "proxy.example"}, timeout=5), 403)["message"]
 
 
 def test_with_a_token_they_are_for_whoever_has_it_and_for_nobody_else(start):

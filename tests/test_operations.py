@@ -7,7 +7,7 @@ import pytest
 
 from tests.fake_openai import HANG_UP, answers, chunked, head, whole
 from tests.limited import ask, body, limit
-from tests.server import error_of, eventually
+from tests.server import error_of
 from tests.wire import Wire, bearer
 
 BILLION = 10**9

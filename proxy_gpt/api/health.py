@@ -5,21 +5,20 @@ is refused or not ready leaves one, of the kind `probe`.
 """
 import hmac
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from proxy_gpt import auth
 from proxy_gpt.answers import answers
+from proxy_gpt.client_ip import why_not_local
 from proxy_gpt.current import proxy
 from proxy_gpt.errors import Forbidden, NotReady, Unauthorized
 from proxy_gpt.events import audited
 from proxy_gpt.metrics import exposition
 from proxy_gpt.models import Kind
-from proxy_gpt.preflight import is_loopback
 from proxy_gpt.readiness import OK, missing
 from proxy_gpt.views import TEXT
 
 blueprint = Blueprint("health", __name__)
-FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")  # what a proxy in front adds, or passes on
 
 
 @blueprint.get("/healthz")
@@ -65,5 +64,5 @@ def require_scraper(token):
         given = request.authorization.token if request.authorization and request.authorization.type == "bearer" else ""
         if not hmac.compare_digest((given or "").encode(), token.encode()):
             raise Unauthorized("The metrics want the token of the setting METRICS_TOKEN. Send it as 'Authorization: Bearer TOKEN'.")
-    elif not is_loopback(g.event.client_ip) or any(name in request.headers for name in FORWARDED):
-        raise Forbidden("The metrics are for programs of this machine alone, unless the setting METRICS_TOKEN is set.")
+    elif reason := why_not_local(request.environ):
+        raise Forbidden(f"The metrics are local only: {reason}. The operator can set METRICS_TOKEN.")

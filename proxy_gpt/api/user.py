@@ -1,5 +1,4 @@
 """/user/*: signing up, logging in and out, and one's own account."""
-import re
 from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
@@ -8,6 +7,7 @@ from flask import Blueprint, g, jsonify, make_response, redirect, request
 
 from proxy_gpt import auth, cross_site, fields, views
 from proxy_gpt.answers import answers
+from proxy_gpt.client_ip import why_not_local
 from proxy_gpt.config import LOCAL, OPEN
 from proxy_gpt.current import proxy
 from proxy_gpt.errors import (
@@ -16,7 +16,6 @@ from proxy_gpt.errors import (
 from proxy_gpt.events import audited
 from proxy_gpt.fields import Text, takes
 from proxy_gpt.models import Kind
-from proxy_gpt.preflight import is_loopback
 from proxy_gpt.rules import names, passwords, sessions, teams, users
 
 blueprint = Blueprint("user", __name__, url_prefix="/user")
@@ -25,9 +24,6 @@ USERNAME = Text("username", "The name to log in with; its case does not matter."
 PASSWORD = Text("password", "The password.", least=1, most=passwords.LONGEST)
 FIRST_NAME, LAST_NAME = (Text(f"{which}_name", f"The {which} name.", None, most=names.LONGEST) for which in ("first", "last"))
 REDIRECT = Text("redirect_url", "Where to go after success, a path of this site: the answer is then a redirect.", "")
-FORWARDED = "HTTP_X_FORWARDED"  # how all names of this kind begin in the WSGI environment
-FORWARDING = frozenset(("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"))
-LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]*)?", re.IGNORECASE)
 LOGGED_IN = {"token": views.TEXT, "user": views.ACCOUNT}
 REDIRECTED = {302: {"description": "As `redirect_url` wished.", "headers": {"Location": {"schema": views.TEXT}}}}
 
@@ -62,15 +58,8 @@ def why_no_signup(mode, environ):
         return ""
     if mode != LOCAL:
         return "Sign-up is closed"
-    if not is_loopback(environ.get("REMOTE_ADDR", "")):  # the peer itself: a header can claim any address
-        return "Sign-up is local only: you connect from another machine"
-    if any(name.startswith(FORWARDED) or name in FORWARDING for name in environ):
-        return "Sign-up is local only: a forwarding header is present"
-    if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":  # nginx speaks HTTP/1.0 where nobody configured its headers
-        return "Sign-up is local only: the request is not HTTP/1.1"
-    if not LOCAL_HOST.fullmatch(environ.get("HTTP_HOST", "")):
-        return "Sign-up is local only: the Host is not localhost"
-    return ""
+    reason = why_not_local(environ)
+    return reason and f"Sign-up is local only: {reason}"
 
 
 @blueprint.post("/login")
