@@ -49,7 +49,7 @@ def _bounds():
     if "caller" in g:
         yield seconds
         return
-    with incoming.share_of_a_stranger(network(g.event.client_ip), request.environ["wsgi.input"]):
+    with incoming.share_of_a_stranger(network(g.event.client_ip)):
         yield min(seconds, incoming.STRANGERS_SECONDS)
 
 
@@ -67,7 +67,7 @@ def _parser(raw):
     if raw and request.mimetype == MULTIPART:
         return partial(_parts, request.make_form_data_parser(), request.mimetype_params)
     if raw and request.mimetype not in ("", FORM, JSON):
-        raise UnsupportedType(f"Bodies of type {request.mimetype} are not read here. Send a form or JSON.")
+        raise UnsupportedType(f"Bodies of type {request.mimetype[:100]} are not read here. Send a form or JSON.")
     return partial(_pairs, "body")
 
 

@@ -2,7 +2,7 @@
 import contextlib
 import sys
 
-from gevent import Timeout
+from gevent import Timeout, getcurrent
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
@@ -40,10 +40,10 @@ bodies = Share()  # bodies of callers who are not known, by the caller's address
 
 
 @contextlib.contextmanager
-def share_of_a_stranger(address, body):
+def share_of_a_stranger(address):
     """Take a place for the body of a caller who is not known. Raises Unavailable."""
     if not bodies.take(address):
-        body.refuse()
+        getcurrent().request.force_close()  # nobody reads the rest of the body: the connection ends with the answer
         raise Unavailable("Your address sends too many forms at once. Try again in a few seconds.")
     try:
         yield

@@ -64,7 +64,7 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name, req, sock, addr):
         """Serve a request. The end of a client who does not read is none that gunicorn should log with a traceback."""
-        req.body.refuse = req.force_close  # for a body that nobody is going to read: the connection ends with the answer
+        getcurrent().request = req
         try:
             super().handle_request(listener_name, req, sock, addr)
         except TimeoutError as error:

@@ -12,7 +12,7 @@ from tests.fake_openai import whole
 from tests.server import error_of
 from tests.subscriber import web_socket
 from tests.test_users import basic
-from tests.wire import Wire, bearer
+from tests.wire import Wire, bearer, forwarded
 
 FRIEND = "https://app.example"  # the origin that the operator lists
 FOREIGN = {
@@ -61,7 +61,7 @@ def own(server):
 
 @pytest.mark.parametrize("case", FOREIGN)
 def test_a_foreign_page_cannot_act_with_the_cookie(server, eve, cookie, upstream, case):
-    headers = {**cookie, **FOREIGN[case]}
+    headers = {**cookie, **FOREIGN[case], **forwarded()}
     before = eve.get("/chat/index").json()
     for method, path in (("POST", "/chat/create"), ("POST", "/user/update"), ("POST", "/v1/chat/completions"), ("GET", "/user/logout"), ("POST", "/user/logout")):
         answer = requests.request(method, server.url + path, headers=headers, data={"first_name": "changed"}, timeout=10)

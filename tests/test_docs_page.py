@@ -5,6 +5,7 @@ import requests
 from tests import described
 from tests.browser import Browser
 from tests.conftest import numbers
+from tests.wire import forwarded
 
 ERRORS = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Network.loadingFailed", "Audits.issueAdded")
 UNTIL = """
@@ -73,12 +74,12 @@ def test_it_tries_out_an_operation_with_a_token_that_is_pasted(page, sqlite_prox
 
 
 def test_its_files_are_the_needed_ones_alone_and_their_events_have_no_bodies(sqlite_proxy):
-    script = requests.get(f"{sqlite_proxy.url}/docs/swagger-ui-bundle.js", timeout=10)
+    script = requests.get(f"{sqlite_proxy.url}/docs/swagger-ui-bundle.js", headers=forwarded(), timeout=10)
     event = sqlite_proxy.event(script)
     assert (event["kind"], event["status"], event["response"], event["bytes_out"]) == ("docs", 200, "", len(script.content))
     assert event["outcome"] == "complete" and event["bytes_out"] > 1_000_000
     for path in ("/docs", "/docs/", "/openapi.json", "/docs/start.js"):
-        answer = requests.get(sqlite_proxy.url + path, timeout=10)
+        answer = requests.get(sqlite_proxy.url + path, headers=forwarded(), timeout=10)
         event = sqlite_proxy.event(answer)
         assert (answer.status_code, event["response"], event["bytes_out"]) == (200, "", len(answer.content)), path
         assert "'self'" in answer.headers["Content-Security-Policy"] and "unsafe" not in answer.headers["Content-Security-Policy"]
@@ -89,5 +90,5 @@ def test_its_files_are_the_needed_ones_alone_and_their_events_have_no_bodies(sql
 def test_a_file_that_is_there_already_comes_no_second_time(sqlite_proxy):
     address = f"{sqlite_proxy.url}/docs/swagger-ui.css"
     first = requests.get(address, timeout=10)
-    again = requests.get(address, headers={"If-None-Match": first.headers["ETag"]}, timeout=10)
+    again = requests.get(address, headers={**forwarded(), "If-None-Match": first.headers["ETag"]}, timeout=10)
     assert (first.status_code, again.status_code, again.content, sqlite_proxy.event(again)["bytes_out"]) == (200, 304, b"", 0)

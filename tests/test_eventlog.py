@@ -13,6 +13,7 @@ from tests.admin import Admin
 from tests.canary import MARK
 from tests.conftest import numbers
 from tests.server import free_port, sign_up
+from tests.wire import forwarded
 
 TELLTALE = f"hush-hush-{MARK}"  # in every secret of the tests below
 
@@ -57,7 +58,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refused_request_has_its_row_too(server, eve, upstream, case):
     method, path, headers, status = REFUSED[case]
-    headers = {"Authorization": f"Bearer {eve.token}"} if headers == "token" else headers
+    headers = {**forwarded(), **({"Authorization": f"Bearer {eve.token}"} if headers == "token" else headers)}
     answer = requests.request(method, server.url + path, headers=headers, timeout=5)
     assert answer.status_code == status
     event = server.event(answer)
@@ -98,12 +99,13 @@ def ways_to_tell_a_secret(server, person):
     url, token = server.url, {"token": TELLTALE, "password": TELLTALE, "old_password": TELLTALE, "new_password": TELLTALE}
     pair = base64.b64encode(f"{TELLTALE}:{TELLTALE}".encode()).decode()
     for path in ("/user/login", "/user/signup", "/user/logout", "/user/password/update", "/user/session", "/v1/models", "/nothing"):
-        yield requests.post(f"{url}{path}?a=1&token={TELLTALE}&PASSWORD={TELLTALE}&pass%77ord={TELLTALE}", timeout=5)
-        yield requests.post(url + path, data={"username": "x", **token}, timeout=5)
-        yield requests.post(url + path, json={"username": ["x"], **token}, timeout=5)
-        yield requests.post(url + path, data=json.dumps(token)[:-1], timeout=5)
-        yield requests.get(url + path, headers={"Authorization": f"Basic {pair}", "Cookie": f"sess={TELLTALE}"}, timeout=5)
-        yield requests.get(url + path, headers={"Authorization": f"Bearer {TELLTALE}", "Referer": f"http://x/?token={TELLTALE}"}, timeout=5)
+        here = forwarded()
+        yield requests.post(f"{url}{path}?a=1&token={TELLTALE}&PASSWORD={TELLTALE}&pass%77ord={TELLTALE}", headers=here, timeout=5)
+        yield requests.post(url + path, data={"username": "x", **token}, headers=here, timeout=5)
+        yield requests.post(url + path, json={"username": ["x"], **token}, headers=here, timeout=5)
+        yield requests.post(url + path, data=json.dumps(token)[:-1], headers=here, timeout=5)
+        yield requests.get(url + path, headers={**here, "Authorization": f"Basic {pair}", "Cookie": f"sess={TELLTALE}"}, timeout=5)
+        yield requests.get(url + path, headers={**here, "Authorization": f"Bearer {TELLTALE}", "Referer": f"http://x/?token={TELLTALE}"}, timeout=5)
     yield person.post("/user/read", data={"first_name": "shown", **token})
     yield person.post("/user/update", json={"first_name": "shown", **token, "nested": {"token": TELLTALE, "list": [{"Password": TELLTALE}]}})
     yield person.post("/user/update", files={"first_name": (None, "shown"), "token": (None, TELLTALE)})

@@ -11,6 +11,7 @@ from proxy_gpt.fields import REQUIRED, Flag, Texts, Whole
 from tests import described
 from tests.conftest import numbers
 from tests.server import error_of
+from tests.wire import forwarded
 
 WRONG = {"a": 1}  # is no text, no number, no flag and no list
 
@@ -54,7 +55,7 @@ def test_each_operation_says_in_a_sentence_what_it_does_and_each_field_what_it_i
 
 
 def test_who_has_it_already_gets_it_no_second_time(served, sqlite_proxy):
-    again = requests.get(f"{sqlite_proxy.url}/openapi.json", headers={"If-None-Match": served.headers["ETag"]}, timeout=10)
+    again = requests.get(f"{sqlite_proxy.url}/openapi.json", headers={**forwarded(), "If-None-Match": served.headers["ETag"]}, timeout=10)
     assert (again.status_code, again.content) == (304, b"")
     assert sqlite_proxy.event(again)["bytes_out"] == 0
 

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import KEY
 from tests.fake_openai import HANG_UP, RESET, chunked, head, whole
 from tests.server import error_of, eventually
-from tests.wire import WEB_SOCKET, Wire, bearer, seconds_until
+from tests.wire import WEB_SOCKET, Wire, bearer, elsewhere, seconds_until
 
 SSE = "Content-Type: text/event-stream"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -240,7 +240,7 @@ def test_a_caller_without_user_agent_or_encodings_gets_none_added(sqlite_proxy, 
     ("/user/session", True, 400, "bad_request"),
 ])  # fmt: skip
 def test_a_web_socket_that_cannot_be_had_is_refused_in_a_sentence(sqlite_proxy, dora, upstream, path, known, status, code):
-    with Wire(sqlite_proxy) as wire:
+    with Wire(sqlite_proxy, source=elsewhere()) as wire:
         wire.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *([bearer(dora)] if known else ()), *WEB_SOCKET, "", ""]).encode())
         answered, error = wire.error()
         assert (answered, error["code"], "WebSocket" in error["message"]) == (status, code, known)

@@ -4,7 +4,7 @@ import pytest
 from tests.conftest import KEY
 from tests.fake_openai import whole
 from tests.server import eventually
-from tests.wire import Wire, bearer
+from tests.wire import Wire, bearer, elsewhere
 
 HIDDEN = b"GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -188,14 +188,15 @@ def test_headers_that_look_alike_to_wsgi_change_neither_the_address_nor_the_path
     f"Expect: {SECRET}", f"Transfer-Encoding: {SECRET}", f"{SECRET}@: x", f"Content-Length: {SECRET}",
 ])  # fmt: skip
 def test_what_was_wrong_is_neither_repeated_nor_logged(sqlite_proxy, line):
-    with Wire(sqlite_proxy) as wire:
+    here = elsewhere()
+    with Wire(sqlite_proxy, source=here) as wire:
         wire.send(f"GET /v1/models?token={SECRET} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode("latin-1"))
         wire.socket.settimeout(5)
         answer = wire.file.read().decode()
     assert answer.startswith("HTTP/1.1 4") or answer.startswith("HTTP/1.1 5") and "HTTP/1.1 501" in answer
     identity = answer.partition("x-proxy-request-id: ")[2].partition("\r\n")[0]
     event = sqlite_proxy.event(identity)
-    assert (event["outcome"], event["status"], event["client_ip"]) == ("refused", int(answer.split()[1]), "127.0.0.1") and event["message"]
+    assert (event["outcome"], event["status"], event["client_ip"]) == ("refused", int(answer.split()[1]), here) and event["message"]
     assert SECRET not in answer + str(event) + sqlite_proxy.output()
     assert "<html" not in answer and "Traceback" not in sqlite_proxy.output()
 

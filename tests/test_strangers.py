@@ -146,5 +146,6 @@ def test_more_addresses_than_are_remembered_share_one_count(monkeypatch):
     assert len(counting.seen) == 4 and sum(kept) == 3 * 20 + 60
     counting.end()
     (_, row), = counting.take(10)
-    assert dict(zip(COLUMNS, row, strict=True))["message"] == f"{1000 - sum(kept)} more requests without a valid token came from other addresses in this minute."
+    message = dict(zip(COLUMNS, row, strict=True))["message"]
+    assert message == f"{1000 - sum(kept)} more requests without a valid token came from other addresses in this minute."
     assert counting.take(10) == [] and counting.seen == {}

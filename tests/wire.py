@@ -1,9 +1,22 @@
 """HTTP as bytes, for tests that look at the wire itself."""
+import itertools
 import json
 import socket
 import time
 
 WEB_SOCKET = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+numbers = itertools.count(256)
+
+
+def elsewhere():
+    """An address of this machine that no other test uses: of one address the log keeps few requests without a token."""
+    number = next(numbers)
+    return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def forwarded():
+    """What a front says of a caller at such an address."""
+    return {"X-Forwarded-For": elsewhere()}
 
 
 class Wire:

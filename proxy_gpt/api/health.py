@@ -1,6 +1,6 @@
 """/healthz and /readyz for whoever distributes the load, /metrics for Prometheus.
 
-Who asks every second and is told that all is well leaves no event: the one exception from "a row for every request". What
+Who asks every second and is told that all is well leaves no event. What
 is refused or not ready leaves one, of the kind `probe`.
 """
 import hmac

@@ -79,4 +79,5 @@ class Count:
 def _shorten(record):
     record.endpoint = record.endpoint[:LONGEST]
     record.params = record.params[: LONGEST - len(record.endpoint)]
-    record.request, record.message = record.request[:LONGEST], record.message[:LONGEST]
+    for name in ("request", "response", "message"):
+        setattr(record, name, getattr(record, name)[:LONGEST])
