@@ -193,7 +193,7 @@ def test_a_link_on_a_foreign_page_leads_here_but_not_out(server, eve, cookie):
 OWN_ANSWERS = [
     ("POST", f"/user/login?username=Eve&password={quote(PASSWORD)}&redirect_url=/", 302), ("POST", "/user/logout", 200), ("POST", "/user/login?username=x", 400),
     ("GET", "/user/session", 401), ("GET", "/nothing", 404), ("GET", "/v1", 404), ("GET", "/V1/models", 404), ("PUT", "/user/login", 405),
-    ("OPTIONS", "/user/login", 200), ("HEAD", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 200), ("GET", "/user/session?a b", 505),
+    ("OPTIONS", "/user/login", 200), ("HEAD", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 403), ("GET", "/user/session?a b", 505),
     ("GET", "/" + "x" * 9000, 414), ("HEAD", "/docs", 200), ("GET", "/openapi.json", 200), ("GET", "/docs/start.js", 200), ("GET", "/docs/nothing", 404),
 ]  # fmt: skip
 

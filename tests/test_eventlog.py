@@ -49,7 +49,7 @@ def test_a_call_leaves_one_row_with_everything_in_it(server, eve, upstream):
 REFUSED = {
     "no token": ("GET", "/v1/models?x=1", {}, 401), "a wrong token": ("POST", "/user/read", {"Authorization": "Bearer x"}, 401),
     "no such path": ("GET", "/nothing/here", {}, 404), "a wrong method": ("PUT", "/user/login", {}, 405),
-    "a missing field": ("POST", "/user/signup", {}, 400), "a way out of /v1": ("GET", "/v1/..%2fx", "token", 400),
+    "a missing field": ("POST", "/user/login", {}, 400), "a way out of /v1": ("GET", "/v1/..%2fx", "token", 400),
     "a path with NUL": ("GET", "/user/a%00b", {}, 404), "NUL below /v1": ("GET", "/v1/a%00b", "token", 400),
     "a path in Greek": ("GET", "/%CE%B1", {}, 404), "a path that is not UTF-8": ("GET", "/%ff", {}, 404),
 }  # fmt: skip

@@ -1,4 +1,5 @@
 """What callers who are not known can use up of a worker's places: a share for each address, and seconds."""
+import select
 import threading
 import time
 
@@ -41,13 +42,17 @@ def statuses(wires):
     return found
 
 
+def is_open(wire):
+    """Whether nothing has become of a connection so far."""
+    return not select.select([wire.socket], [], [], 0)[0]
+
+
 def test_unfinished_bodies_of_a_stranger_leave_room_for_others_and_end_soon(start):
     server = start(command=FEW_PLACES)
     eve = server.person("Eve")
     begin = time.monotonic()
     wires = [unfinished(server, THERE) for _ in range(150)]
-    assert eve.get("/user/session").status_code == 200
-    assert time.monotonic() - begin < 4  # before the first of them ends
+    assert eve.get("/user/session").status_code == 200 and any(is_open(wire) for wire in wires)
     found = statuses(wires)
     assert time.monotonic() - begin < 20  # CLIENT_TIMEOUT is 60
     assert set(found) == {408, 503} and found.count(408) >= SHARE
@@ -58,15 +63,13 @@ def test_unfinished_bodies_of_a_stranger_leave_room_for_others_and_end_soon(star
 def test_unfinished_heads_of_a_stranger_leave_room_for_others(start):
     server = start(command=FEW_PLACES)
     eve = server.person("Eve")
-    begin = time.monotonic()
     wires = [Wire(server, timeout=30, source=THERE) for _ in range(150)]
     for wire in wires:
         try:
             wire.send(b"GET / HT")
         except ConnectionError:  # it is closed already
             continue
-    assert eve.get("/user/session").status_code == 200
-    assert time.monotonic() - begin < 4
+    assert eve.get("/user/session").status_code == 200 and any(is_open(wire) for wire in wires)
     assert set(statuses(wires)) == {None}
     for wire in wires:
         wire.close()
