@@ -1,6 +1,4 @@
 """Where calls of people with limits pass, or not: the one place where limits are enforced, for /v1/* and for prompts."""
-import functools
-
 from proxy_gpt.errors import Forbidden
 from proxy_gpt.ledger import refusal, settling
 from proxy_gpt.ledger.book import Book
@@ -57,10 +55,13 @@ class Gate:
 
         The money is that of the dearest way in which the model is billed.
         """
-        told, said = estimate.tokens_in, estimate.tokens_out
-        cost = functools.partial(self.prices.cost, estimate.model)
-        ways = [cost(told, said), cost(told), cost(seconds=max(60, estimate.size / SECOND))]
-        money = max((way for way in ways if way is not None), default=None)
+        told, said, cost = estimate.tokens_in, estimate.tokens_out, self.prices.cost
+        money = cost(estimate.model, told, said)
+        if money is None:  # what it gives out is not paid by tokens
+            money = cost(estimate.model, told)
+        by_time = cost(estimate.model, seconds=max(60, estimate.size / SECOND))
+        if by_time is not None:
+            money = max(money or 0, by_time)
         if money is None:  # the model is named too far behind or not at all, or it is billed in no way that is known
             money = 0 if estimate.model and not self.prices.knows(estimate.model) else self.prices.dearest(told, said)
         return max(1, told + said), max(1, money)
