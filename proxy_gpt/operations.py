@@ -3,6 +3,7 @@
 Paths are compared below /v1, decoded once and without a slash at the end. What goes upstream stays as it came.
 """
 import re
+from functools import lru_cache
 
 from proxy_gpt.errors import BadRequest, OperationClosed, OperationNotMetered
 
@@ -56,6 +57,7 @@ def can_cost(method, endpoint, allow_unmetered):
     return True
 
 
+@lru_cache(1024)
 def _loosely(endpoint):
     """The path as the most forgiving server could read it: no parameters, no empty segments, no capitals."""
     segments = (segment.partition(";")[0].strip().lower() for segment in endpoint.removeprefix("/v1/").split("/"))
