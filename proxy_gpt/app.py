@@ -39,7 +39,7 @@ class Proxy:
 
     def __init__(self, settings, tally=None):
         self.settings = settings
-        self.database = db.open_database(settings.database)
+        self.database = db.open_database(settings.database, checkpoints=False)  # the event log's shipper makes them
         db.watch(self.database)
         db.use(self.database)  # `preflight` has made the tables: a worker that starts while the database is away waits for it
         self.callers = Callers()

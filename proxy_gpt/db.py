@@ -28,13 +28,15 @@ SQLITE_PRAGMAS = {
 logger = logging.getLogger(__name__)
 
 
-def open_database(address):
-    """The database at a checked address (see `setting_values.check_database`), as yet unconnected."""
+def open_database(address, checkpoints=True):
+    """The database at a checked address (see `setting_values.check_database`), as yet unconnected.
+
+    Without `checkpoints` a commit on SQLite never takes long; somebody else must make them, in a thread.
+    """
     if is_postgres(address):
         return Postgres(address)
-    return PooledSqliteDatabase(
-        address, max_connections=CONNECTIONS, timeout=WAIT, pragmas=SQLITE_PRAGMAS, check_same_thread=False
-    )
+    pragmas = SQLITE_PRAGMAS if checkpoints else {**SQLITE_PRAGMAS, "wal_autocheckpoint": 0}
+    return PooledSqliteDatabase(address, max_connections=CONNECTIONS, timeout=WAIT, pragmas=pragmas, check_same_thread=False)
 
 
 def is_postgres(address):

@@ -13,6 +13,7 @@ from proxy_gpt.eventlog.metering import EXACT, Meter
 from proxy_gpt.eventlog.record import Outcome
 from proxy_gpt.ledger import estimate
 from proxy_gpt.models import Status
+from proxy_gpt.offload import let_others_run
 from proxy_gpt.rules import messages
 from proxy_gpt.upstream.call import Call
 
@@ -161,7 +162,9 @@ class Answer:
             message.input_tokens, message.output_tokens = usage.get("input_tokens"), usage.get("output_tokens")
         self._complete_record(usage, error)
         self._finish()
+        let_others_run()  # of a reply of megabytes each of these steps takes some milliseconds
         self.prompts.contexts.ended(message, self.context)
+        let_others_run()
         self.prompts._publish(message)
 
     def _used(self):
