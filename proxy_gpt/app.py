@@ -3,7 +3,7 @@ import logging
 import threading
 import time
 
-from flask import Flask, g
+from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import WebsocketMismatch
 
@@ -62,7 +62,7 @@ class Proxy:
         self.aftermath.start(self)
         self.reporter = live.Reporter(self)
         self.reporter.start()
-        upkeep.start(settings, self.gate.book.drop_over)
+        upkeep.start(settings, self.settle_expired)
         lookout.start(self)
 
     def connections(self):
@@ -74,6 +74,11 @@ class Proxy:
         with db.without_waiting_for_locks():
             messages.fail_interrupted(ids)
         self.gate.settle_interrupted(ids)
+
+    def settle_expired(self):
+        """Settle the holds of calls whose end nobody told, once the ends are known that a dead process's journal tells."""
+        if self.log.recovered:
+            self.gate.book.drop_over()
 
     def drain(self):
         """The process is to stop: send the subscribers elsewhere, let what is under way come to its end, and cut the rest."""
@@ -126,7 +131,7 @@ def answer_error(error):
 
 def answer_too_large(error):
     """Flask's own refusal of a body is the same error as that of /v1/*."""
-    return answer_error(TooLarge(f"The body is larger than {FIELDS_BYTES} bytes, or has too many parts. Send less."))
+    return answer_error(TooLarge(f"The body is larger than {request.max_content_length} bytes, or has too many parts. Send less."))
 
 
 def answer_http_error(error):

@@ -7,7 +7,7 @@ from datetime import datetime
 import gevent
 from flask import current_app, g, request
 
-from proxy_gpt import clock, cross_site, db
+from proxy_gpt import clock, cross_site, db, incoming
 from proxy_gpt.current import proxy
 from proxy_gpt.errors import PageOfAnotherSite, Unauthorized, Unavailable
 from proxy_gpt.rules import limits, sessions, teams, users
@@ -64,6 +64,7 @@ def identify(parameter=None):
     caller = proxy().callers.find(sessions.digest(token))
     if caller is None or (username is not None and users.key(username) != caller.username_key):
         raise Unauthorized("The token is wrong or has expired. Log in again at /user/login for a new one.")
+    incoming.let_go()
     return caller
 
 

@@ -1,6 +1,7 @@
 """The body and query of a request: form, multipart or JSON, all read in one way into values by name."""
 import contextlib
 import json
+import threading
 from codecs import BOM_UTF8
 from functools import partial
 from io import BytesIO
@@ -13,12 +14,16 @@ from proxy_gpt import incoming, offload
 from proxy_gpt.characters import NOT_UTF8
 from proxy_gpt.client_ip import network
 from proxy_gpt.current import proxy
-from proxy_gpt.errors import BadRequest, UnsupportedType
+from proxy_gpt.errors import BadRequest, Unavailable, UnsupportedType
 from proxy_gpt.events import keep_fields, room_for_fields, shown
 
 MOST_FIELDS = 1000
 LONG, LONG_MULTIPART = 64 << 10, 4 << 10  # bytes; a longer body is parsed in a thread, so that other requests do not wait: each part takes its time
+PATIENCE = 5  # seconds that a long body waits to be parsed
 FORM, MULTIPART, JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
+
+
+parsers = threading.BoundedSemaphore(2)  # the threads are needed for other things too
 
 
 class Repeated(list):
@@ -37,9 +42,18 @@ def values():
             raw = _raw()
         work = _parser(raw), query, raw, room_for_fields()
         is_long = len(raw) > (LONG_MULTIPART if request.mimetype == MULTIPART else LONG)
-        found, text = offload.run(_read, *work) if is_long else _read(*work)
+        found, text = _in_turn(_read, *work) if is_long else _read(*work)
     keep_fields(text, request.content_length or 0)
     return found
+
+
+def _in_turn(read, *work):
+    if not parsers.acquire(timeout=PATIENCE):
+        raise Unavailable("Too many long bodies come at once. Try again in a few seconds.")
+    try:
+        return offload.run(read, *work)
+    finally:
+        parsers.release()
 
 
 @contextlib.contextmanager
@@ -49,6 +63,7 @@ def _bounds():
     if "caller" in g:
         yield seconds
         return
+    request.max_content_length = LONG  # the forms that open endpoints take are short
     with incoming.share_of_a_stranger(network(g.event.client_ip)):
         yield min(seconds, incoming.STRANGERS_SECONDS)
 

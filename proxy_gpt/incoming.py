@@ -13,14 +13,14 @@ TOOK_NOTHING = "The caller did not take the answer for so long (CLIENT_TIMEOUT) 
 
 
 class Share:
-    """Bounds what is waited for at once, by address. The worker says how much that is."""
+    """Counts what callers who are not known hold, by address. Only what is held now takes memory."""
 
     def __init__(self):
-        self.most = 10
+        self.most = 10  # of one address; the worker sets it
         self.counts = {}
 
     def take(self, address):
-        """Count one more. Return False, and do not, when the address has as many as it may."""
+        """Count one more. Return False if the address has its share already."""
         count = self.counts.get(address, 0)
         if count >= self.most:
             return False
@@ -28,15 +28,32 @@ class Share:
         return True
 
     def give_back(self, address):
-        """It is over."""
+        """Count one less."""
         if self.counts[address] == 1:
             del self.counts[address]
         else:
             self.counts[address] -= 1
 
 
-heads = Share()  # connections on which a request is waited for, by peer
-bodies = Share()  # bodies of callers who are not known, by the caller's address
+connections = Share()  # by peer, from their beginning or the end of a request until the caller is known
+bodies = Share()  # by the caller's address
+
+
+def hold():
+    """Count the current connection as a stranger's. Return False if its peer has its share already."""
+    connection = getcurrent()  # a greenlet serves one connection; the worker names its peer
+    if connection.peer is not None and not connection.holds:
+        connection.holds = connections.take(connection.peer)
+        return connection.holds
+    return True
+
+
+def let_go():
+    """Stop counting the current connection: its caller is known, or it has ended."""
+    connection = getcurrent()
+    if getattr(connection, "holds", False):
+        connection.holds = False
+        connections.give_back(connection.peer)
 
 
 @contextlib.contextmanager

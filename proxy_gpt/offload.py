@@ -44,4 +44,4 @@ def _in_thread(function, args):
 def _threads():
     from gevent.threadpool import ThreadPool
 
-    return ThreadPool(6)  # passwords take two at the most (see rules/passwords.py), lines that nobody reads two, so that the rest need not wait
+    return ThreadPool(8)  # at most two each for passwords, long bodies and lines that nobody reads, so that the rest need not wait

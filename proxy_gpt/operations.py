@@ -20,13 +20,14 @@ FAMILIES = re.compile(
     r"(?:/.*)?", re.DOTALL
 )  # fmt: skip
 FREE_POSTS = re.compile(
-    r"files|uploads(?:/[^/]+/(?:parts|complete|cancel))?|moderations|chat/completions/[^/]+|responses/(?:input_tokens|[^/]+/cancel)"
-    r"|conversations(?:/[^/]+(?:/items)?)?|(?:batches|fine_tuning/jobs)/[^/]+/cancel|fine_tuning/jobs/[^/]+/pause"
+    r"files|uploads(?:/ID/(?:parts|complete|cancel))?|moderations|chat/completions/ID|responses/(?:input_tokens|ID/cancel)"
+    r"|conversations(?:/ID(?:/items)?)?|(?:batches|fine_tuning/jobs)/ID/cancel|fine_tuning/jobs/ID/pause".replace("ID", "[A-Za-z0-9_.:-]+")
 )  # fmt: skip
 METERED_POSTS = frozenset((
     "chat/completions", "completions", "responses", "responses/compact", "embeddings",
     "audio/transcriptions", "audio/translations", "images/generations", "images/edits",
 ))  # fmt: skip
+FREE, METERED, UNKNOWN = "free", "metered", "unknown"
 NO_KEYS = "This endpoint hands out keys that work without the proxy. The operator can open it by ALLOW_CLIENT_SECRETS."
 NO_ADMINISTRATION = "This endpoint administers the shared key's account. Ask the operator, who can use it without the proxy."
 NOT_METERED = "What '{} {}' costs is not known, and your use is limited. The operator can open it by ALLOW_UNMETERED."
@@ -42,19 +43,22 @@ def require_open(endpoint, allow_client_secrets):
         raise OperationClosed(NO_ADMINISTRATION)
 
 
-def can_cost(method, endpoint, allow_unmetered):
-    """Whether a call that budgets allow can cost anything. Raises OperationNotMetered, or BadRequest for an odd path.
+def cost_of(method, endpoint, allow_unmetered):
+    """Return FREE, METERED, or UNKNOWN where the operator opened the path.
 
-    `allow_unmetered` are the operator's paths; a `*` at the end stands for anything.
+    `allow_unmetered` are the operator's paths; a `*` at the end stands for anything. Raises OperationNotMetered for
+    other operations of unknown cost, BadRequest for an odd path.
     """
     if "//" in endpoint:
         raise BadRequest(DOUBLE_SLASH)
     path = endpoint.removeprefix("/v1/").rstrip("/")
+    if method == "POST" and path in METERED_POSTS:
+        return METERED
     if FAMILIES.fullmatch(path) if method in READING else method == "POST" and FREE_POSTS.fullmatch(path):
-        return False
-    if not (method == "POST" and path in METERED_POSTS or _is_allowed(f"/v1/{path}", allow_unmetered)):
-        raise OperationNotMetered(NOT_METERED.format(method[:20], endpoint[:100]))
-    return True
+        return FREE
+    if _is_allowed(f"/v1/{path}", allow_unmetered):
+        return UNKNOWN
+    raise OperationNotMetered(NOT_METERED.format(method[:20], endpoint[:100]))
 
 
 @lru_cache(1024)

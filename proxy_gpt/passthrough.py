@@ -7,6 +7,7 @@ from proxy_gpt.errors import ClientGone, ProxyError, TooLarge, UnsupportedType
 from proxy_gpt.eventlog.capture import Capture, TooMuchText
 from proxy_gpt.eventlog.model import read_model
 from proxy_gpt.eventlog.record import Outcome
+from proxy_gpt.ledger import estimate
 from proxy_gpt.upstream.call import LEFT, Call
 
 PIECE = 64 << 10  # bytes read from the caller at once
@@ -43,6 +44,8 @@ class Exchange(Call):
         if length is not None and length > self.most:
             raise self._too_large()
         self.uploaded = Capture(content_type, encoding, self.limit, *(self.meter.request_readers() if self.meter else ()))
+        if self.must_read:
+            self.uploaded.look_at(estimate.HEAD)
         pieces = self._upload_pieces(stream, length)
         return b"".join(pieces) if length is not None and length <= short else pieces
 
@@ -62,6 +65,7 @@ class Exchange(Call):
                 raise self._too_large()
             yield piece
         self.all_sent = True
+        self.uploaded.end()
 
     def presumed(self):
         """The event's columns in case that this process does not live to see the answer, before it has asked for it."""

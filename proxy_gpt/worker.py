@@ -24,7 +24,7 @@ PIECE = 8192  # bytes that gunicorn reads of a head or of chunks at once
 DISCARDED = 256 << 10  # bytes of an unwanted body that are read at once
 LONGEST_LINE = 8190  # bytes of the request's line, and of each header
 MOST_HEADERS = 100
-SHARES, LEAST_SHARE = 10, 10  # what one address may take of the places of this worker: the tenth part, but not less than this
+SHARES, LEAST_SHARE = 10, 10  # one address without a known caller gets a tenth of this worker's places, and at least this many
 # (status, code, sentence) for what gunicorn's parser refuses. The sentences say nothing of what was in the request.
 REFUSALS = {
     http.LimitRequestLine: (414, "uri_too_long", f"The path with its query is longer than {LONGEST_LINE} bytes. Send less."),
@@ -42,7 +42,7 @@ class Worker(GeventWorker):
 
     def run(self):
         """Serve. How much of the places one address may take follows from how many there are, which gunicorn's own options can change."""
-        incoming.heads.most = incoming.bodies.most = max(LEAST_SHARE, self.worker_connections // SHARES)
+        incoming.connections.most = incoming.bodies.most = max(LEAST_SHARE, self.worker_connections // SHARES)
         super().run()
 
     def handle(self, listener, client, addr):
@@ -51,16 +51,20 @@ class Worker(GeventWorker):
             client = Client(client.family, client.type, client.proto, client.detach())
         settings = self.wsgi.extensions["proxy"].settings
         client.settimeout(settings.client_timeout)
-        getcurrent().peer = None
+        connection = getcurrent()
+        connection.peer, connection.holds = None, False
         if isinstance(addr, tuple):
             addr = (canonical(addr[0]), *addr[1:])
             if not is_trusted(addr[0], settings.trusted_proxies):  # a front has the connections of many
-                getcurrent().peer = network(addr[0])
-        super(GeventWorker, self).handle(listener, client, addr)  # GeventWorker's own would take the timeout away
+                connection.peer = network(addr[0])
+        try:
+            super(GeventWorker, self).handle(listener, client, addr)  # GeventWorker's own would take the timeout away
+        finally:
+            incoming.let_go()
 
     def timeout_ctx(self):
         """The time for the head of a request, and for the idleness before it."""
-        return HeadTimeout(self.cfg.keepalive, getcurrent().peer)
+        return HeadTimeout(self.cfg.keepalive, False)
 
     def handle_request(self, listener_name, req, sock, addr):
         """Serve a request. The end of a client who does not read is none that gunicorn should log with a traceback."""
@@ -69,24 +73,27 @@ class Worker(GeventWorker):
             super().handle_request(listener_name, req, sock, addr)
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, "The client takes nothing more.") from error
+        except StopIteration:  # gunicorn closes the connection after this answer
+            if req.body.failed or is_unread(req.body):
+                _linger(sock)
+            raise
         if not req.body.failed and is_unread(req.body):
-            self._discard(req)
+            self._discard(req.body)
         if req.unreader.buf.getbuffer().nbytes:  # the next request is here already: others have their turn before it
             let_others_run()
         if req.body.failed:  # it is not known where the next request begins
             _linger(sock)  # closed at once, what is unread would reset the connection before the answer is read
 
-    def _discard(self, req):
+    def _discard(self, body):
         """Read the rest of a body, so that its client reads the answer. It may take as long as a head.
 
         gunicorn would read a kilobyte at a time, and copy what is buffered, up to a megabyte, each time.
         """
-        if not req.should_close():
-            with self.timeout_ctx():
-                while req.body.read(DISCARDED):
-                    pass
-                return
-        req.body.failed = True  # the next request's beginning is unknown, or there is none
+        with self.timeout_ctx():
+            while body.read(DISCARDED):
+                pass
+            return
+        body.failed = True  # where the next request begins is not known
 
     def handle_error(self, req, client, addr, exc):
         """Answer what is not HTTP, and what went wrong outside of the application."""
@@ -128,36 +135,21 @@ def is_unread(body):
 class HeadTimeout(Timeout):
     """Ends the wait for a head without a word, as the timeout of the socket itself does when that is the shorter one.
 
-    It does so at once where as many connections of a peer wait as may; None is a peer whose connections are not counted.
+    It does so at once if the peer has its share of connections already.
     """
 
-    def __init__(self, seconds, peer):
-        super().__init__(seconds, False)
-        self.peer = peer
-
     def __enter__(self):
-        if self.peer is not None and not incoming.heads.take(self.peer):
+        if not incoming.hold():
             raise StopIteration  # gunicorn then closes the connection
         return super().__enter__()
 
     def __exit__(self, kind, error, trace):
-        if self.peer is not None:
-            incoming.heads.give_back(self.peer)
         return super().__exit__(kind, error, trace) or isinstance(error, TimeoutError)
 
 
 def _linger(sock):
     """Close a connection when its client has had time to read the answer, if its address has a place for that."""
-    peer = getcurrent().peer
-    if peer is None:
-        util.close_graceful(sock)
-    elif incoming.heads.take(peer):
-        try:
-            util.close_graceful(sock)
-        finally:
-            incoming.heads.give_back(peer)
-    else:
-        util.close(sock)
+    (util.close_graceful if incoming.hold() else util.close)(sock)
 
 
 def descriptors(wanted):

@@ -55,7 +55,7 @@ def test_unfinished_bodies_of_a_stranger_leave_room_for_others_and_end_soon(star
     assert eve.get("/user/session").status_code == 200 and any(is_open(wire) for wire in wires)
     found = statuses(wires)
     assert time.monotonic() - begin < 20  # CLIENT_TIMEOUT is 60
-    assert set(found) == {408, 503} and found.count(408) >= SHARE
+    assert set(found) == {408, None} and found.count(408) >= SHARE
     for wire in wires:
         wire.close()
 
@@ -75,6 +75,32 @@ def test_unfinished_heads_of_a_stranger_leave_room_for_others(start):
         wire.close()
 
 
+def test_answers_that_a_stranger_does_not_read_leave_room_for_others(start):
+    server = start(command=FEW_PLACES)
+    eve = server.person("Eve")
+    wires = []
+    for _ in range(90):
+        wire = Wire(server, timeout=30, source=THERE)
+        wires.append(wire)
+        try:
+            wire.send(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 4)  # far more than the sockets hold
+        except ConnectionError:
+            continue
+    assert eve.get("/user/session").status_code == 200
+    for wire in wires:
+        wire.close()
+
+
+@pytest.mark.parametrize("way", ["HTTP/1.0", "HTTP/1.1\r\nConnection: close"])
+def test_a_long_upload_that_is_refused_is_not_reset_where_the_connection_closes(start, way):
+    server = start()
+    with Wire(server, timeout=30) as wire:
+        wire.send(f"POST /v1/files {way}\r\nHost: x\r\nContent-Length: 60000\r\n\r\n".encode() + b"x" * 20_000)
+        assert wire.error()[0] == 401
+        wire.send(b"x" * 40_000)
+        assert wire.file.read() == b""
+
+
 def test_what_is_not_http_leaves_room_for_others_though_its_sender_waits(start):
     server = start(command=FEW_PLACES)
     eve = server.person("Eve")
@@ -84,7 +110,7 @@ def test_what_is_not_http_leaves_room_for_others_though_its_sender_waits(start):
             wire.send(b"nonsense\r\n\r\n")
         except ConnectionError:
             continue
-    assert eve.get("/user/session").elapsed.total_seconds() < 1.5  # each might be waited for two seconds
+    assert eve.get("/user/session").elapsed.total_seconds() < 1.9  # each might be waited for two seconds
     assert set(statuses(wires)) <= {400, None}
     for wire in wires:
         wire.close()

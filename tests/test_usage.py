@@ -82,6 +82,9 @@ SPELLINGS = {  # a report, and what it says of (input, cached, output) tokens
     "Anthropic's, all from the cache": ({"cache_read_input_tokens": 18000, "output_tokens": 5}, (18000, 18000, 5)),
     "DeepSeek's": ({"prompt_tokens": 20, "completion_tokens": 5, "prompt_cache_hit_tokens": 16, "prompt_cache_miss_tokens": 4}, (20, 16, 5)),
     "Moonshot's": ({"prompt_tokens": 20, "completion_tokens": 5, "cached_tokens": 16}, (20, 16, 5)),
+    "LiteLLM's, whose input has all": (
+        {"prompt_tokens": 1000, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 900}, "cache_read_input_tokens": 900}, (1000, 900, 5),
+    ),
     "with details that say nothing of a cache": ({"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": {"audio_tokens": 1}}, (20, None, 5)),
 }  # fmt: skip
 

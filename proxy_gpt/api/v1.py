@@ -74,8 +74,8 @@ def web_socket(below):
 
 
 @answers(
-    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedType, UnsupportedCoding, WebSocketRefused, UpstreamError, UpstreamTimeout,
-    kind="*/*", link=REFERENCE,
+    None, Forbidden, LimitReached, NotFound, RequestTimeout, TooLarge, UnsupportedType, UnsupportedCoding, WebSocketRefused, UpstreamError,
+    UpstreamTimeout, kind="*/*", link=REFERENCE,
 )  # fmt: skip
 def passthrough(below):
     """Send the request upstream and its answer back. The path is taken as it came, not as it was decoded for routing."""
@@ -109,12 +109,16 @@ def _ask(process, exchange, environ, path, query):
     includes = process.settings.include_usage and environ["REQUEST_METHOD"] == "POST" and path in include_usage.PATHS
     stream = environ["wsgi.input"] if length or chunked else None
     coding, short = environ.get("HTTP_CONTENT_ENCODING"), include_usage.LONGEST if includes else PIECE
+    cost = operations.FREE
     if bounds_use(g.event.caps):
-        exchange.must_read = operations.can_cost(environ["REQUEST_METHOD"], g.event.endpoint, process.settings.allow_unmetered)
+        cost = operations.cost_of(environ["REQUEST_METHOD"], g.event.endpoint, process.settings.allow_unmetered)
+        exchange.must_read = cost == operations.METERED
     body = exchange.upload(stream, length, environ.get("CONTENT_TYPE"), coding, short)
     if g.event.caps:
-        head, body = estimate.beginning(body)
-        can_use = estimate.of_request(exchange.meter, head, length, process.gate.usual_out) if exchange.must_read else None
+        body = estimate.beginning(body)
+        can_use = None if cost == operations.FREE else estimate.of_request(exchange.meter, exchange.uploaded, length, process.gate.usual_out)
+        if exchange.uploaded:
+            exchange.uploaded.trim()
         process.gate.admit(g.event, can_use)
     if includes and isinstance(body, bytes):
         body, length = _include_usage(exchange, sent, body)

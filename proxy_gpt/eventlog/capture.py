@@ -63,6 +63,19 @@ class Capture:
             except Unreadable as error:
                 self.unread, self.decode = type(error), None
 
+    def end(self):
+        """Release the decoder, which may hold 16 MB: the body has ended."""
+        self.decode = None
+
+    def look_at(self, size):
+        """Keep so many bytes of the text at least, until `trim`."""
+        self.room = max(self.room, size)
+
+    def trim(self):
+        """Keep no more than the log and the model's name need."""
+        self.room = max(self.limit, HEAD)
+        del self.kept[self.room :]
+
     def text(self):
         """What the log's row says: the text, with a note where it was cut, or a line about a binary body."""
         if not self.size:

@@ -9,7 +9,7 @@ SECONDS = 60  # what is called a minute here
 MOST_ROWS = 60  # of one address in a minute; the following requests are counted
 MOST_ADDRESSES = 10_000  # in a minute; the rest share one count
 LONGEST = 300  # characters of path and query together, and of each other text that the caller can shape
-OTHERS = ""  # stands for the rest
+OTHERS = None  # stands for the rest
 
 
 class Strangers:
@@ -49,6 +49,10 @@ class Strangers:
         """End the minute now."""
         self.over += [count for count in self.seen.values() if isinstance(count, Count)]
         self.seen = {}
+        surplus, self.over = self.over[:-MOST_ADDRESSES], self.over[-MOST_ADDRESSES:]
+        if surplus:  # they cannot be written now
+            self.over[0].address = OTHERS
+            self.over[0].number += sum(count.number for count in surplus)
 
     def take(self, most):
         """Return the rows of some counts of minutes that are over, as (event id, row), and forget them."""
@@ -68,11 +72,12 @@ class Count:
 
     def row(self):
         """Return the row that says it. Its sentence repeats nothing that was sent, so every capture policy keeps it."""
-        address = self.address if may_keep(self.capture, "client_ip") else ""
+        address = self.address or "" if may_keep(self.capture, "client_ip") else ""
         record = Record(client_ip=address, capture=FULL)
         record.id, record.timestamp = self.id, self.timestamp
         came = "request without a valid token came" if self.number == 1 else "requests without a valid token came"
-        record.settle(Outcome.REFUSED, f"{self.number} more {came} from {'this address' if self.address else 'other addresses'} in this minute.")
+        where = "other addresses" if self.address is OTHERS else "this address"
+        record.settle(Outcome.REFUSED, f"{self.number} more {came} from {where} in this minute.")
         return record.row()
 
 

@@ -70,8 +70,11 @@ def _count(usage, *names):
 
 
 def _input(usage):
-    """All tokens of the input. Anthropic's report leaves out those that its cache was read or written for."""
-    parts = [_count(usage, "prompt_tokens", "input_tokens"), *(_count(usage, name) for name in BESIDE_INPUT)]
+    """All tokens of the input. Anthropic's own report leaves out those that its cache was read or written for."""
+    whole = _count(usage, "prompt_tokens")
+    if whole is not None:
+        return whole
+    parts = [_count(usage, name) for name in ("input_tokens", *BESIDE_INPUT)]
     return None if all(part is None for part in parts) else sum(part or 0 for part in parts)
 
 

@@ -45,7 +45,8 @@ class Book:
 
     def drop_over(self):
         """What nobody will settle counts as it was reserved, and what is over goes. In Redis both happen by themselves."""
-        self.sql.settle_expired()
+        while self.sql.settle_expired():
+            continue
         self.sql.drop_ended()
 
     def _by_sums(self, subject, period):

@@ -11,7 +11,7 @@ from proxy_gpt.eventlog.estimate import tokens
 from proxy_gpt.eventlog.model import read_model
 from proxy_gpt.eventlog.usage import MOST
 
-HEAD = 256 << 10  # bytes of a body, or some more, that are looked at before it goes upstream; the rest of it streams through
+HEAD = 256 << 10  # bytes of a body, or some more, and of its text, that are looked at before it goes upstream; the rest streams through
 MOST_OUT = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,12})')
 CHOICES = re.compile(rb'"n"\s*:\s*(\d{1,3})')
 
@@ -25,12 +25,16 @@ class Estimate(NamedTuple):
     size: int = 0  # bytes of the body, where they are known
 
 
-def of_request(meter, head, length, usual_out):
-    """The Estimate of a request whose meter (or None) has seen this `head` of its body, of `length` bytes if known."""
+def of_request(meter, body, length, usual_out):
+    """The Estimate of a request whose meter (or None) and Capture (or None) have seen the beginning of its body.
+
+    `length` is that of the body on the wire, if known.
+    """
     if meter is None:
         return Estimate()
+    head, seen = (bytes(body.head()), body.size) if body else (b"", 0)
     if meter.is_text:
-        told = meter.told.size * max(length or 0, len(head)) // max(1, len(head))  # the rest is taken to be like the beginning
+        told = meter.told.size * max(length or 0, seen) // max(1, seen)  # the rest is taken to be like the beginning
         silent = metering.EMBEDDINGS.fullmatch(meter.endpoint)
         return Estimate(read_model(head, is_sure=True), tokens(told), 0 if silent else _tokens_out(head, usual_out), length or 0)
     if metering.OTHER.fullmatch(meter.endpoint):
@@ -44,16 +48,16 @@ def of_prompt(model, raw, usual_out):
 
 
 def beginning(body):
-    """(the first HEAD bytes of a body or some more, an iterator over all of it) of one that comes in pieces; of others all."""
+    """Read the first HEAD bytes of a body, or some more; returns all of it, in pieces if it came so."""
     if body is None or isinstance(body, bytes):
-        return body or b"", body
+        return body
     taken, size = [], 0
     for piece in body:
         taken.append(piece)
         size += len(piece)
         if size >= HEAD:
             break
-    return b"".join(taken), _again(taken, body)
+    return _again(taken, body)
 
 
 def _again(taken, pieces):

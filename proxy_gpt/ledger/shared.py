@@ -37,7 +37,8 @@ class SharedLedger:
 
     def settle(self, settlement):
         """Put what the call used in the place of what was held for it. Raises RedisError."""
-        self._run(self.settle_script, settlement.periods(), [settlement.id, *map(_text, (settlement.tokens, settlement.money)), int(settlement.exact)])
+        used = map(_text, (settlement.tokens, settlement.money))
+        self._run(self.settle_script, settlement.periods(), [settlement.id, *used, int(settlement.exact)])
 
     def begin_anew(self, whose):
         """Take what a subject, or each of `every-user` or `every-team`, used from the sums again: they have what nobody told Redis of."""

@@ -70,7 +70,7 @@ class SqlLedger:
             return used(execute, subject, period)
 
     def settle_expired(self):
-        """Count what is held for calls whose end nobody told as used.
+        """Count what is held for calls whose end nobody told as used. Returns whether there was any.
 
         If such an end is told later than that, the call counts twice: too much rather than nothing.
         """
@@ -82,6 +82,7 @@ class SqlLedger:
                 for period in periods:
                     _add(changes[tuple(period)], tokens, money, 0, 0)
             _change(execute, changes)
+        return bool(ids)
 
     def drop_ended(self):
         """Forget the periods that are over."""
