@@ -128,7 +128,7 @@ SHOWN = ("document", "iframe", "frame", "object", "embed", "fencedframe")
 def test_below_v1_the_cookie_does_not_count_for_what_a_browser_shows(server, eve, cookie, upstream, destination, site):
     browser = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": destination}
     for method, path in (("GET", "/v1/files/f/content"), ("HEAD", "/v1/models"), ("GET", "/v1//x")):
-        answer = requests.request(method, server.url + path, headers={**cookie, **browser}, timeout=10)
+        answer = requests.request(method, server.url + path, headers={**cookie, **browser, **forwarded()}, timeout=10)
         foreign = site == "cross-site" and destination != "document"
         assert (answer.status_code, "Bearer" in answer.text) == (403 if foreign else 401, not foreign and method != "HEAD")
         assert server.event(answer)["user_id"] is None
