@@ -106,6 +106,7 @@ def test_what_is_open_is_seen_from_the_other_worker_and_ends_with_its_process(se
     one, other = server.workers()
     chat = eve.ask("/chat/create").json()["id"]
     upstream.script(SSE + chunked(b"data: 1\n\n"), threading.Event())
+    eventually(lambda: numbers(server)["open", "call"] == 0)  # else the one that is stopped may go on telling of an earlier call
     with only(server, one):
         listeners = [EventSource(eve, chat), WebSocket(eve, chat)]
         stream = requests.get(f"{server.url}/v1/stream", headers=eve.headers, stream=True, timeout=10)
