@@ -41,7 +41,8 @@ def attach(response):
     if response.is_sequence and record.outcome != Outcome.CLIENT_GONE:
         record.bytes_out = response.content_length or 0
         if record.kind == Kind.REQUEST:
-            record.response = response.get_data(as_text=True)[: proxy().settings.log_body_bytes]
+            most = proxy().settings.log_body_bytes  # characters, each of four bytes at most
+            record.response = response.get_data()[: 4 * most].decode("utf-8", "ignore")[:most]
     log, gate = proxy().log, proxy().gate
     response.call_on_close(lambda: finish(log, gate, record))
     return response

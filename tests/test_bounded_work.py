@@ -108,9 +108,9 @@ def long_prompt(how):
 
 def long_answer_to_a_prompt(eve, upstream, scale):
     """One of many megabytes in a single line."""
-    upstream.script(whole(b'{"choices": [{"message": {"content": "' + b"x" * (7 * MEGABYTE) + b'"}}]}'))
+    upstream.script(whole(b'{"choices": [{"message": {"content": "' + b"x" * (3 * MEGABYTE) + b'"}}]}'))
     chat = eve.ask("/chat/create").json()["id"]
-    assert len(eve.ask("/chat/prompt", id=chat, prompt="Well?").json()["reply"]) == 7 * MEGABYTE
+    assert len(eve.ask("/chat/prompt", id=chat, prompt="Well?").json()["reply"]) == 3 * MEGABYTE
 
 
 def deleted(what):

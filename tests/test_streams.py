@@ -136,7 +136,7 @@ def test_a_reply_without_an_end_ends_and_what_had_arrived_of_it_is_kept(alice, c
     upstream.script(HEAD, *[piece("x" * (1 << 20))] * 9, threading.Event())
     message = alice.ask("/chat/prompt", id=chat, prompt="hello", stream="true").json()["message"]
     (row,) = eventually(lambda: alice.server.rows("SELECT * FROM messages WHERE id = ? AND status != 'streaming'", message["id"]), within=10)
-    assert (row["status"], len(row["reply"])) == ("failed", 8 << 20) and "longer" in row["error"]
+    assert (row["status"], len(row["reply"])) == ("failed", 4 << 20) and "longer" in row["error"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

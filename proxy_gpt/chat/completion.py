@@ -7,7 +7,7 @@ from proxy_gpt.upstream.answer import PIECE
 from proxy_gpt.upstream.headers import EVENT_STREAM
 
 HEADERS = {"Content-Type": "application/json", "Accept": f"application/json, {EVENT_STREAM}", "User-Agent": "proxy-gpt"}
-LONGEST = 8 << 20  # bytes of an answer, or of one line of a stream; characters of a reply that is streamed
+LONGEST = 4 << 20  # bytes of an answer, or of one line of a stream; characters of a reply that is streamed
 ERROR_BYTES = 64 << 10
 DATA, DONE = b"data:", b"[DONE]"
 NO_COMPLETION = "The upstream's answer is not what a chat completion should be."
