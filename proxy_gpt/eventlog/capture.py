@@ -44,7 +44,7 @@ class Capture:
         self.room = max(limit, HEAD)
         self.size = 0  # bytes on the wire
         self.length = 0  # bytes of text
-        self.turn = WINDOW  # bytes left to handle before other requests have their turn
+        self.turn = 0  # bytes left to handle before other requests have their turn
         self.kept = bytearray()
         self.readers = readers
         self.is_text = not content_type or any(part in content_type for part in TEXT)
@@ -55,6 +55,7 @@ class Capture:
     def feed(self, piece):
         """Take notice of the next piece of the body as it is on the wire."""
         self.size += len(piece)
+        self.turn = WINDOW  # for a small piece, which is all that had come, the wait for the next one is a turn of the others
         self._let_others_run(len(piece))
         if self.decode:
             try:
