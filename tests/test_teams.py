@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.server import error_of
+from tests.server import error_of, execute_on_database
 from tests.subscriber import EventSource, WebSocket
 
 
@@ -162,3 +162,23 @@ def test_people_who_share_a_team_see_each_others_names_and_no_longer(alice, newc
         assert set(user) == {"id", "username", "first_name", "last_name"} and user["username"] == seen.name
     newcomer.ask("/team/members/remove", id=team["id"], user_id=newcomer.id)
     assert error_of(newcomer.ask("/user/read", id=alice.id), 404) and error_of(alice.ask("/user/read", id=newcomer.id), 404)
+
+
+MANY_CHATS = """
+    WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 500)
+    INSERT INTO chats (id, created_at, updated_at, name, model, system, user_id, team_id, revision)
+    SELECT ? || n, '2024-01-01T00:00:00.000000Z', '2024-01-01T00:00:00.000000Z', 'x', '', '', ?, ?, 0 FROM counter
+"""
+A_MESSAGE_EACH = """
+    INSERT INTO messages (id, created_at, chat_id, prompt, reply, model, otr, status, error)
+    SELECT id, '2024-01-01T00:00:00.000000Z', id, 'x', '', '', ?, 'complete', '' FROM chats WHERE team_id = ?
+"""
+
+
+def test_a_team_with_many_chats_is_deleted_with_all_of_them(alice, proxy):
+    team = create(alice)["id"]
+    execute_on_database(proxy.database, MANY_CHATS, team[-12:], alice.id, team)
+    execute_on_database(proxy.database, A_MESSAGE_EACH, False, team)
+    assert alice.ask("/team/delete", id=team).json() == {}
+    assert proxy.rows("SELECT id FROM chats WHERE team_id = ?", team) == []
+    assert proxy.rows("SELECT id FROM messages WHERE id LIKE ?", f"{team[-12:]}%") == []

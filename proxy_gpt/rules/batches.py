@@ -12,10 +12,10 @@ MOST = 1000  # rows in a batch
 AIM, AIM_POSTGRES = 0.005, 0.1  # seconds that a batch should take
 
 
-def delete(find, remove, least=1, pauses=1):
+def delete(find, remove, least=1, pauses=1, rest=AIM):
     """Delete the ids that `find(after, size)` finds, by `remove(ids)`. Yields (how many by now, the last id) after each batch.
 
-    `least` is the size of the first batch, `pauses` how many times as long as a batch took is the pause behind it.
+    `least` is the size of the first batch. The pause behind a batch is `pauses` times as long as it took, at least `rest` seconds.
     """
     total, after, size = 0, "", least
     aim = AIM if isinstance(proxy.obj, SqliteDatabase) else AIM_POSTGRES
@@ -25,4 +25,4 @@ def delete(find, remove, least=1, pauses=1):
         taken, after = time.monotonic() - begin, ids[-1]
         yield total, after
         size = max(least, min(MOST, int(len(ids) * aim / max(taken, 1e-4)), 2 * size))
-        time.sleep(max(AIM, pauses * taken))
+        time.sleep(max(rest, pauses * taken))

@@ -89,12 +89,12 @@ def delete(message_id):
 
 
 def delete_of(chat_ids):
-    """Delete all messages of these chats, a batch at a time; the chats' revisions move on, so that no cache brings one back."""
-    with transaction():
-        Chat.update(revision=Chat.revision + 1).where(Chat.id.in_(chat_ids)).execute()
+    """Delete all messages of these chats, a batch at a time."""
     for chat_id in chat_ids:
-        for _ in batches.delete(lambda after, size, chat_id=chat_id: _ids(chat_id, after, size), _delete):
-            pass
+        with transaction():  # no cache may bring one back, even if this ends halfway
+            Chat.update(revision=Chat.revision + 1).where(Chat.id == chat_id).execute()
+        for _ in batches.delete(lambda after, size, chat_id=chat_id: _ids(chat_id, after, size), _delete, rest=0):
+            continue
 
 
 @connection()
