@@ -192,12 +192,12 @@ def test_people_who_share_a_chat_see_each_others_names_and_no_longer(alice, newc
     assert error_of(newcomer.ask("/user/read", id=alice.id), 404) and error_of(alice.ask("/user/read", id=newcomer.id), 404)
 
 
-def test_a_chat_has_room_for_a_thousand(proxy, newcomer, crowd):
+def test_a_chat_has_room_for_a_thousand(proxy, alice, newcomer, crowd):
     chat = create(newcomer)
     add = "INSERT INTO chat_users (id, created_at, chat_id, user_id) SELECT username, created_at, ?, id FROM users WHERE id BETWEEN ? AND ?"
     execute_on_database(proxy.database, add, chat["id"], crowd[0], crowd[-2])
     newcomer.ask("/chat/user/add", chat_id=chat["id"], user_id=crowd[-1])
     assert len(people_in(chat, newcomer)) == 1001
-    error = error_of(newcomer.ask("/chat/user/add", chat_id=chat["id"], username="Alice"), 400)
+    error = error_of(newcomer.ask("/chat/user/add", chat_id=chat["id"], username=alice.name), 400)
     assert error["param"] == "user_id" and "1000" in error["message"]
     assert len(people_in(chat, newcomer)) == 1001
